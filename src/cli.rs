@@ -1,0 +1,243 @@
+//! The command line: clap types, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    completed and published (or was already), dead letters within the limit
+  64   the command line is wrong
+  65   the data breaks its contract, changed while running, or left too many dead letters
+  66   no input, or less than [source] min_rows
+  69   database unavailable
+  70   an invariant of lamplighter is broken: please report it
+  74   disk or other I/O
+  75   interrupted, input not there yet, or locked by another process: start again
+  77   permission denied
+  78   job file, bundle, schema or fingerprint
+  101, 134, 137   panic, abort, killed: the next start continues";
+
+/// Nightly batch inference: every record scored once, or in the dead letters with a reason.
+#[derive(Parser)]
+#[command(name = "lamplighter", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+}
+
+/// Options of every command.
+#[derive(Args, Clone)]
+pub struct GlobalOptions {
+    /// Database, such as sqlite://lamplighter.db [default: DATABASE_URL, DATABASE_URL_FILE (a file
+    /// that holds the URL), the job file's [sink] database, sqlite://lamplighter.db]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "DATABASE_URL",
+        hide_env = true,
+        hide_env_values = true
+    )]
+    pub database: Option<String>,
+    /// Form of what is printed on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Form of logs and errors on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Log more (-v: debug, -vv: trace)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Form of standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Form of standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Score the records of a date
+    #[command(after_help = "\
+Unfinished runs of earlier dates are continued first, the newest [schedule] catch_up of them.
+A date that is complete is left alone; a start after a kill goes on with the shards that are left.
+
+Examples:
+  lamplighter run jobs/flight-delay.toml
+  lamplighter run jobs/flight-delay.toml --date -1d --env prod
+  lamplighter run jobs/flight-delay.toml --limit 1000
+  lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
+    Run(RunOptions),
+    /// Look at runs, prove them, give them up
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Show a run's report
+    #[command(after_help = "\
+Examples:
+  lamplighter report
+  lamplighter report flight-delay@2026-11-23#1 --format json")]
+    Report(ReportOptions),
+    /// Look at records that could not be scored
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Create or bring up to date the database's tables
+    #[command(subcommand)]
+    Db(DbCommand),
+}
+
+/// Options of `run`.
+#[derive(Args, Clone)]
+pub struct RunOptions {
+    /// Job file
+    pub job: PathBuf,
+    /// Logical date: 2026-11-23, or relative to now: 0d, -1d, -2w [default: [schedule] date]
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub date: Option<String>,
+    /// Overlay of the job file to apply, [env.ENV]
+    #[arg(long, value_name = "ENV")]
+    pub env: Option<String>,
+    /// Overrides a key of the job file, such as run.batch_size=256; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Worker threads [default: [run] workers]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// A trial of the first N records: scored, never published, in nobody's way
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Score a finished date again, as a new generation that replaces the published one
+    #[arg(long, requires = "reason")]
+    pub rescore: bool,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT", requires = "rescore")]
+    pub reason: Option<String>,
+    /// Open and check everything, say what a run would do, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Subcommands of `runs`.
+#[derive(Subcommand)]
+pub enum RunsCommand {
+    /// List runs, the newest first
+    #[command(after_help = "Example:\n  lamplighter runs list --job flight-delay")]
+    List {
+        /// Only of this job
+        #[arg(long)]
+        job: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+    },
+    /// Show a run, its shards and the processes that worked on it
+    #[command(after_help = "Example:\n  lamplighter runs show flight-delay@2026-11-23#1")]
+    Show {
+        /// job@date#generation [default: the newest run]
+        run: Option<String>,
+    },
+    /// Prove from the rows that every record of a run is accounted for (70 if not)
+    #[command(after_help = "Example:\n  lamplighter runs verify flight-delay@2026-11-23#1")]
+    Verify {
+        /// job@date#generation [default: the newest run]
+        run: Option<String>,
+    },
+    /// Give an unfinished run up, so that no start continues it
+    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-23#1")]
+    Cancel {
+        /// job@date#generation
+        run: String,
+    },
+}
+
+/// Options of `report`.
+#[derive(Args)]
+pub struct ReportOptions {
+    /// job@date#generation [default: the newest run]
+    pub run: Option<String>,
+}
+
+/// Subcommands of `dead-letters`.
+#[derive(Subcommand)]
+pub enum DeadLettersCommand {
+    /// List a run's dead letters
+    #[command(after_help = "\
+Example:
+  lamplighter dead-letters list flight-delay@2026-11-23#1 --code out_of_range")]
+    List(DeadLettersOptions),
+    /// Show what became of one record
+    #[command(after_help = "\
+Example:
+  lamplighter dead-letters show 2013-10-01-UA1545-EWR-0517")]
+    Show {
+        /// The record's id
+        record_id: String,
+        /// job@date#generation [default: the newest run]
+        #[arg(long)]
+        run: Option<String>,
+    },
+    /// Write a run's dead letters as JSON lines
+    #[command(after_help = "\
+Example:
+  lamplighter dead-letters export flight-delay@2026-11-23#1 -o dead-letters.jsonl")]
+    Export {
+        /// Which.
+        #[command(flatten)]
+        options: ExportOptions,
+    },
+}
+
+/// Which dead letters to list.
+#[derive(Args)]
+pub struct DeadLettersOptions {
+    /// job@date#generation [default: the newest run]
+    pub run: Option<String>,
+    /// Only of this code, such as missing_value
+    #[arg(long)]
+    pub code: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub limit: u32,
+}
+
+/// Which dead letters to export, and where to.
+#[derive(Args)]
+pub struct ExportOptions {
+    /// job@date#generation [default: the newest run]
+    pub run: Option<String>,
+    /// Only of this code, such as missing_value
+    #[arg(long)]
+    pub code: Option<String>,
+    /// File to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Subcommands of `db`.
+#[derive(Subcommand)]
+pub enum DbCommand {
+    /// Create the tables, or bring them up to date (`run` does so by itself on SQLite)
+    #[command(after_help = "Example:\n  lamplighter db migrate --database sqlite://lamplighter.db")]
+    Migrate,
+    /// Tell which schema the database has
+    #[command(after_help = "Example:\n  lamplighter db status")]
+    Status,
+}

@@ -1,0 +1,169 @@
+//! `lamplighter dead-letters`: look at records that could not be scored.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::{find_run, open_to_read};
+use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions, GlobalOptions};
+use crate::error::{Class, Failure};
+use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
+use crate::terminal::Terminal;
+
+/// Rows read from the ledger at a time.
+const PAGE: u32 = 10_000;
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no such run or dead letter (64); the output can not be written (74); the database's.
+pub fn run(
+    command: &DeadLettersCommand,
+    global: &GlobalOptions,
+    terminal: &Terminal,
+) -> anyhow::Result<u8> {
+    let mut ledger = open_to_read(global)?;
+    match command {
+        DeadLettersCommand::List(options) => list(&mut ledger, options, terminal)?,
+        DeadLettersCommand::Show { record_id, run } => {
+            show(&mut ledger, record_id, run.as_deref(), terminal)?;
+        }
+        DeadLettersCommand::Export { options } => export(&mut ledger, options, terminal)?,
+    }
+    Ok(0)
+}
+
+fn list(
+    ledger: &mut Ledger,
+    options: &DeadLettersOptions,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let run = find_run(ledger, options.run.as_deref())?;
+    let filter = DeadLetterFilter {
+        code: options.code.as_deref(),
+        ..DeadLetterFilter::default()
+    };
+    let letters = ledger.dead_letters(run.run_id, filter, options.limit)?;
+    let counts = ledger.dead_letter_counts(run.run_id)?;
+    let total: u64 = counts
+        .iter()
+        .filter(|count| filter.code.is_none_or(|code| code == count.code))
+        .map(|count| count.records)
+        .sum();
+    terminal.print_either(&letters, || {
+        let mut text = table(&letters);
+        if total > letters.len() as u64 {
+            // Writing to a String can not fail.
+            let _ = writeln!(
+                text,
+                "{} of {total} dead letters of {}; --limit shows more, `dead-letters export` all",
+                letters.len(),
+                run.name()
+            );
+        }
+        text
+    })
+}
+
+fn show(
+    ledger: &mut Ledger,
+    record_id: &str,
+    run: Option<&str>,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let run = find_run(ledger, run)?;
+    let filter = DeadLetterFilter {
+        record_id: Some(record_id),
+        ..DeadLetterFilter::default()
+    };
+    let letters = ledger.dead_letters(run.run_id, filter, PAGE)?;
+    if letters.is_empty() {
+        return Err(Failure::new(
+            Class::Usage,
+            format!(
+                "{} has no dead letter with the id `{record_id}`",
+                run.name()
+            ),
+        )
+        .hint(
+            "`lamplighter dead-letters list` shows the run's dead letters; --run names another run",
+        )
+        .into());
+    }
+    terminal.print_either(&letters, || table(&letters))
+}
+
+fn table(letters: &[StoredDeadLetter]) -> String {
+    let mut text = format!(
+        "{:>10}  {:<32} {:<9} {:<18} {:<20} {}\n",
+        "ORDINAL", "RECORD", "STAGE", "CODE", "FIELD", "MESSAGE"
+    );
+    for letter in letters {
+        let _ = writeln!(
+            text,
+            "{:>10}  {:<32} {:<9} {:<18} {:<20} {}",
+            letter.ordinal,
+            letter.record_id.as_deref().unwrap_or("-"),
+            letter.stage,
+            letter.code,
+            letter.field.as_deref().unwrap_or("-"),
+            letter.message
+        );
+    }
+    text
+}
+
+fn export(ledger: &mut Ledger, options: &ExportOptions, terminal: &Terminal) -> anyhow::Result<()> {
+    let run = find_run(ledger, options.run.as_deref())?;
+    match options.output.as_deref() {
+        Some(path) => {
+            let context = || format!("cannot write {}", path.display());
+            let mut file = BufWriter::new(File::create(path).with_context(context)?);
+            let written = each_line(ledger, run.run_id, options, |line| {
+                writeln!(file, "{line}").with_context(context)
+            })?;
+            file.flush().with_context(context)?;
+            tell(written, path);
+            Ok(())
+        }
+        None => each_line(
+            ledger,
+            run.run_id,
+            options,
+            |line| Ok(terminal.print(line)?),
+        )
+        .map(drop),
+    }
+}
+
+fn tell(written: u64, path: &Path) {
+    tracing::info!(dead_letters = written, path = %path.display(), "exported");
+}
+
+/// Passes each dead letter as a line of JSON to `write`, in bounded memory.
+fn each_line(
+    ledger: &mut Ledger,
+    run_id: i64,
+    options: &ExportOptions,
+    mut write: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
+    let mut filter = DeadLetterFilter {
+        code: options.code.as_deref(),
+        ..DeadLetterFilter::default()
+    };
+    let mut written = 0;
+    loop {
+        let page = ledger.dead_letters(run_id, filter, PAGE)?;
+        for letter in &page {
+            write(&serde_json::to_string(letter)?)?;
+            filter.from_ordinal = letter.ordinal + 1;
+        }
+        written += page.len() as u64;
+        if page.len() < PAGE as usize {
+            return Ok(written);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `lamplighter report`: show a run's report.
+
+use super::{find_run, open_to_read};
+use crate::cli::{GlobalOptions, ReportOptions};
+use crate::error::{Class, Failure};
+use crate::report::{RunReport, text};
+use crate::terminal::Terminal;
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no such run, or it is not finished (64); the database's.
+pub fn run(
+    options: &ReportOptions,
+    global: &GlobalOptions,
+    terminal: &Terminal,
+) -> anyhow::Result<u8> {
+    let mut ledger = open_to_read(global)?;
+    let run = find_run(&mut ledger, options.run.as_deref())?;
+    let stored = ledger.report(run.run_id)?.ok_or_else(|| {
+        Failure::new(
+            Class::Usage,
+            format!("{} is {} and has no report", run.name(), run.state.as_str()),
+        )
+        .hint("a run has a report once it is finished; `lamplighter runs show` tells how far it is")
+    })?;
+    let report: RunReport = serde_json::from_str(&stored)?;
+    terminal.print_either(&report, || text::render(&report))?;
+    Ok(0)
+}

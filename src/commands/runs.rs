@@ -1,0 +1,167 @@
+//! `lamplighter runs`: look at runs, prove them, give them up.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::{database_url, find_run, open_to_read};
+use crate::cli::{GlobalOptions, RunsCommand};
+use crate::error::{Class, Failure};
+use crate::ledger::verify::{Verification, verify};
+use crate::ledger::{Access, Attempt, Ledger, Run, ShardRow};
+use crate::report::text::grouped;
+use crate::terminal::Terminal;
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no such run (64); the database's. `verify` returns 70 if a run does not hold.
+pub fn run(
+    command: &RunsCommand,
+    global: &GlobalOptions,
+    terminal: &Terminal,
+) -> anyhow::Result<u8> {
+    match command {
+        RunsCommand::List { job, limit } => {
+            let runs = open_to_read(global)?.list_runs(job.as_deref(), *limit)?;
+            terminal.print_either(&runs, || table(&runs))?;
+        }
+        RunsCommand::Show { run } => {
+            let mut ledger = open_to_read(global)?;
+            let run = find_run(&mut ledger, run.as_deref())?;
+            let details = Details {
+                shards: ledger.shards(run.run_id)?,
+                attempts: ledger.attempts(run.run_id)?,
+                run,
+            };
+            terminal.print_either(&details, || describe(&details))?;
+        }
+        RunsCommand::Verify { run } => {
+            let mut ledger = open_to_read(global)?;
+            let run = find_run(&mut ledger, run.as_deref())?;
+            let verification = verify(&mut ledger, &run)?;
+            terminal.print_either(&verification, || verdict(&verification))?;
+            if !verification.ok {
+                return Ok(Class::Internal.exit_code());
+            }
+        }
+        RunsCommand::Cancel { run } => {
+            let mut ledger = Ledger::open(&database_url(global, None)?, Access::Write)?;
+            let run = find_run(&mut ledger, Some(run))?;
+            if !ledger.cancel_run(run.run_id)? {
+                return Err(Failure::new(
+                    Class::Usage,
+                    format!(
+                        "{} is {} and can not be cancelled",
+                        run.name(),
+                        run.state.as_str()
+                    ),
+                )
+                .into());
+            }
+            terminal.print(&format!("{} is cancelled", run.name()))?;
+        }
+    }
+    Ok(0)
+}
+
+#[derive(Serialize)]
+struct Details {
+    #[serde(flatten)]
+    run: Run,
+    attempts: Vec<Attempt>,
+    shards: Vec<ShardRow>,
+}
+
+fn table(runs: &[Run]) -> String {
+    let mut text = format!(
+        "{:<40} {:<10} {:<10} {:>12} {:>12} {:>12}  {}\n",
+        "RUN", "STATE", "PUBLISHED", "PLANNED", "PREDICTED", "DEAD", "CREATED"
+    );
+    let count = |count: Option<i64>| count.map_or("-".to_owned(), |count| grouped(count as u64));
+    for run in runs {
+        let publication = match run.trial {
+            true => "trial",
+            false => run.publication.as_str(),
+        };
+        // Writing to a String can not fail.
+        let _ = writeln!(
+            text,
+            "{:<40} {:<10} {:<10} {:>12} {:>12} {:>12}  {}",
+            run.name().to_string(),
+            run.state.as_str(),
+            publication,
+            grouped(run.planned as u64),
+            count(run.predicted),
+            count(run.dead_letters),
+            run.created_at
+        );
+    }
+    text
+}
+
+fn describe(details: &Details) -> String {
+    let run = &details.run;
+    let done = details
+        .shards
+        .iter()
+        .filter(|shard| shard.state == "completed");
+    let lines = [
+        ("state", run.state.as_str().to_owned()),
+        ("publication", run.publication.as_str().to_owned()),
+        ("trial", if run.trial { "yes" } else { "no" }.to_owned()),
+        ("model", format!("{} {}", run.model_name, run.model_version)),
+        ("digest", run.model_digest.clone()),
+        (
+            "arithmetic",
+            format!(
+                "{} {}, batches of {}",
+                run.precision, run.numerics, run.batch_size
+            ),
+        ),
+        ("fingerprint", run.fingerprint.clone()),
+        ("planned", grouped(run.planned as u64)),
+        (
+            "shards",
+            format!("{} of {} completed", done.count(), details.shards.len()),
+        ),
+        ("created", run.created_at.clone()),
+        (
+            "completed",
+            run.completed_at.clone().unwrap_or_else(|| "-".to_owned()),
+        ),
+    ];
+    let mut text = format!("{}\n", run.name());
+    for (name, value) in lines {
+        let _ = writeln!(text, "    {name:<14}{value}");
+    }
+    for attempt in &details.attempts {
+        let ended = match (&attempt.ended_at, attempt.exit_code) {
+            (Some(at), Some(exit_code)) => format!("ended {at} with exit code {exit_code}"),
+            _ => "under way, or killed".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "    {:<14}{} pid {} on {} (lamplighter {}), {ended}",
+            "attempt", attempt.started_at, attempt.pid, attempt.host, attempt.version
+        );
+    }
+    text
+}
+
+fn verdict(verification: &Verification) -> String {
+    let mut text = format!(
+        "{}  {}\n    {} planned = {} predictions + {} dead letters + {} filtered + {} in unfinished shards\n",
+        verification.run,
+        if verification.ok { "OK" } else { "NOT OK" },
+        grouped(verification.planned),
+        grouped(verification.predicted),
+        grouped(verification.dead_letters),
+        grouped(verification.filtered),
+        grouped(verification.unfinished),
+    );
+    for finding in &verification.findings {
+        let _ = writeln!(text, "    {finding}");
+    }
+    text
+}

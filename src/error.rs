@@ -1,0 +1,169 @@
+//! Classes of failure and the exit codes they map to.
+//!
+//! The program works with [`anyhow`] throughout. Where a caller, a scheduler or a person must be
+//! able to tell *what kind* of thing went wrong, the error is a [`Failure`]: a class (which fixes
+//! the exit code), a message that says what, where and why, and, where there is one, a hint that
+//! says what to do. Context added on top never hides the class.
+
+use std::fmt;
+use std::io;
+
+/// What kind of thing went wrong. Each class is one exit code of the command line's contract,
+/// so that a Kubernetes `podFailurePolicy` can tell what is worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The command line was wrong (64).
+    Usage,
+    /// The data breaks its contract, changed while running, or left too many dead letters (65).
+    Data,
+    /// There is no input, or less than the job demands (66).
+    NoInput,
+    /// The database cannot be reached (69).
+    Unavailable,
+    /// An invariant of Lamplighter itself is broken (70).
+    Internal,
+    /// Disk or other I/O (74).
+    Io,
+    /// Interrupted, locked by another process, or input not there yet; the next start continues (75).
+    Temporary,
+    /// The operating system or the database refused access (77).
+    Permission,
+    /// Job file, bundle, schema or fingerprint (78).
+    Config,
+}
+
+impl Class {
+    /// The process exit code of this class.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Class::Usage => 64,
+            Class::Data => 65,
+            Class::NoInput => 66,
+            Class::Unavailable => 69,
+            Class::Internal => 70,
+            Class::Io => 74,
+            Class::Temporary => 75,
+            Class::Permission => 77,
+            Class::Config => 78,
+        }
+    }
+}
+
+/// A classified error: class, message, and a hint on the way out.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    class: Class,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of `class`; the message says what, where and why.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A mistake in the job file, the bundle or another setting (78).
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(Class::Config, message)
+    }
+
+    /// Data that breaks its contract (65).
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(Class::Data, message)
+    }
+
+    /// Disk or other I/O (74).
+    pub fn io(message: impl Into<String>) -> Self {
+        Self::new(Class::Io, message)
+    }
+
+    /// A broken invariant of Lamplighter itself (70).
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Class::Internal, message)
+    }
+
+    /// Adds what the reader can do about it, without the word "hint".
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The class, and with it the exit code.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The class of any error: that of the [`Failure`] in its chain, else what an I/O error in the
+/// chain implies, else [`Class::Internal`].
+pub fn classify(error: &anyhow::Error) -> Class {
+    if let Some(failure) = find::<Failure>(error) {
+        return failure.class;
+    }
+    match find::<io::Error>(error) {
+        Some(io_error) => classify_io(io_error),
+        None => Class::Internal,
+    }
+}
+
+/// The class of an I/O error that reached us without further context.
+pub fn classify_io(error: &io::Error) -> Class {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Class::Permission,
+        _ => Class::Io,
+    }
+}
+
+/// The hint of the [`Failure`] in the chain, if it has one.
+pub fn hint(error: &anyhow::Error) -> Option<&str> {
+    find::<Failure>(error).and_then(|failure| failure.hint.as_deref())
+}
+
+fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error
+        .downcast_ref::<E>()
+        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<E>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn context_keeps_class_and_hint() {
+        let error = Err::<(), _>(Failure::data("page is corrupt").hint("copy the file again"))
+            .context("flights.parquet")
+            .context("shard 3")
+            .unwrap_err();
+        assert_eq!(classify(&error), Class::Data);
+        assert_eq!(hint(&error), Some("copy the file again"));
+        assert_eq!(
+            format!("{error:#}"),
+            "shard 3: flights.parquet: page is corrupt"
+        );
+    }
+
+    #[test]
+    fn io_errors_are_told_apart() {
+        let denied = anyhow::Error::from(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(classify(&denied).exit_code(), 77);
+        let full = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("db");
+        assert_eq!(classify(&full).exit_code(), 74);
+        assert_eq!(classify(&anyhow::anyhow!("?")).exit_code(), 70);
+    }
+}

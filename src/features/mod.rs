@@ -1,0 +1,11 @@
+//! From columns to the model's input: validation and encoding.
+//!
+//! Both follow the bundle: what is missing, out of range or unknown is imputed, clamped, mapped to
+//! "other" or rejected, as each feature says. A value's fate depends on nothing but the value, so a
+//! record is treated alike in whatever chunk it arrives.
+
+pub mod encoder;
+pub mod spec;
+
+pub use encoder::{Encoded, Encoder, Note, Rejection};
+pub use spec::{Feature, FeatureKind};

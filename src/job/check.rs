@@ -1,0 +1,223 @@
+//! Turns what serde refuses into words for whoever wrote the job file.
+//!
+//! Every section name, key and value is checked on its own, so that a complaint always belongs to
+//! one place; what is missing is only asked of a whole document. serde's messages repeat values:
+//! only their end, which says what was expected, is ever shown.
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::document::{Document, Entry, OVERLAYS, Section};
+use super::places::Origin;
+use super::spec::JobSpec;
+use crate::error::{Class, Failure};
+
+/// Spans by which an error tells what it is about. Sections have theirs from 0 upwards, one each.
+const KEY: usize = usize::MAX - 1;
+const VALUE: usize = usize::MAX - 2;
+const ROOT: usize = usize::MAX - 3;
+
+/// Why a section, a key or a value is not accepted.
+pub enum Refusal {
+    /// There is no such name; these there are.
+    Unknown { allowed: Vec<String> },
+    /// The value is not what the key takes; the text says what it takes.
+    Value { problem: String },
+}
+
+/// Checks each name and value of `document`. `label` is what stands before a section's name in
+/// the file: empty, or `env.NAME.`. With `deferred`, strings that contain a `${` pass: what they
+/// will hold is not known yet.
+pub fn check(
+    document: &Document<'_>,
+    file: &str,
+    label: &str,
+    deferred: bool,
+) -> Result<(), Failure> {
+    for section in &document.sections {
+        if let Err(allowed) = check_section(&section.name) {
+            return Err(unknown_section(section, &allowed, file, label));
+        }
+        for entry in &section.entries {
+            match check_entry(&section.name, &entry.key, &entry.value) {
+                Ok(()) => {}
+                Err(Refusal::Unknown { allowed }) => {
+                    return Err(unknown_key(section, entry, &allowed, file, label));
+                }
+                Err(Refusal::Value { .. }) if deferred && holds_variable(&entry.value) => {}
+                Err(Refusal::Value { problem }) => {
+                    let found = entry.place.shown(&section.name, &entry.key, &entry.value);
+                    return Err(entry.place.failure(
+                        file,
+                        &format!("{label}{}", section.name),
+                        &entry.key,
+                        format!("{problem}, found {found}"),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether `section.key` exists and takes `value`.
+pub fn check_entry(section: &str, key: &str, value: &DeValue<'_>) -> Result<(), Refusal> {
+    let mut table = DeTable::new();
+    table.insert(spanned(KEY, key.into()), spanned(VALUE, value.clone()));
+    let Err(error) = deserialize(section, table) else {
+        return Ok(());
+    };
+    match error.span() {
+        Some(span) if span.start == KEY => Err(Refusal::Unknown {
+            allowed: alternatives(error.message(), key),
+        }),
+        Some(span) if span.start == VALUE => Err(Refusal::Value {
+            problem: problem(error.message()),
+        }),
+        // Keys that one entry alone leaves missing.
+        _ => Ok(()),
+    }
+}
+
+/// The typed form of a document that [`check`] has passed: what is missing is found here.
+pub fn into_spec(document: &Document<'_>, file: &str) -> Result<JobSpec, Failure> {
+    let mut root = DeTable::new();
+    for (index, section) in document.sections.iter().enumerate() {
+        let mut table = DeTable::new();
+        for entry in &section.entries {
+            table.insert(
+                spanned(KEY, entry.key.clone().into()),
+                spanned(VALUE, entry.value.clone()),
+            );
+        }
+        root.insert(
+            spanned(KEY, section.name.clone().into()),
+            spanned(index, DeValue::Table(table)),
+        );
+    }
+    JobSpec::deserialize(Deserializer::from(spanned(ROOT, root))).map_err(|error| {
+        let missing = error.message().strip_prefix("missing field ");
+        let section = error
+            .span()
+            .and_then(|span| document.sections.get(span.start));
+        match (missing, section) {
+            (Some(key), Some(section)) => {
+                let place = match section.origin {
+                    Origin::Line(line) => format!("{file}:{line}"),
+                    Origin::CommandLine => file.to_owned(),
+                };
+                Failure::config(format!(
+                    "{place}: [{}]: the key {key} is missing",
+                    section.name
+                ))
+            }
+            (Some(section), None) => {
+                let section = section.trim_matches('`');
+                Failure::config(format!("{file}: the section [{section}] is missing"))
+            }
+            // Only what a single value cannot show, and no value is in such a message.
+            (None, _) => Failure::config(format!("{file}: the sections do not make up a job")),
+        }
+    })
+}
+
+fn check_section(section: &str) -> Result<(), Vec<String>> {
+    match deserialize(section, DeTable::new()) {
+        Err(error) if error.span().is_some_and(|span| span.start == KEY) => {
+            Err(alternatives(error.message(), section))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn deserialize(section: &str, table: DeTable<'_>) -> Result<JobSpec, toml::de::Error> {
+    let mut root = DeTable::new();
+    root.insert(
+        spanned(KEY, section.into()),
+        spanned(0, DeValue::Table(table)),
+    );
+    JobSpec::deserialize(Deserializer::from(spanned(ROOT, root)))
+}
+
+fn spanned<T>(span: usize, value: T) -> Spanned<T> {
+    Spanned::new(span..span, value)
+}
+
+/// The names in backticks that serde lists after an unknown one.
+fn alternatives(message: &str, unknown: &str) -> Vec<String> {
+    let list = message.strip_prefix(&format!("unknown field `{unknown}`"));
+    let names = list.unwrap_or_default().split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+fn problem(message: &str) -> String {
+    let expected = match message.rsplit_once("expected ") {
+        Some((_, "u32" | "u64")) => "a whole number, zero or more",
+        Some((_, "f32")) => "a number",
+        Some((_, "path string")) => "a string",
+        Some((_, expected)) => expected,
+        None if message.ends_with("overflowed") => "a smaller number",
+        // An enum's complaint about a value that is no text.
+        None => "a string",
+    };
+    format!("expected {expected}")
+}
+
+fn holds_variable(value: &DeValue<'_>) -> bool {
+    value.as_str().is_some_and(|text| text.contains("${"))
+}
+
+fn unknown_section(section: &Section<'_>, allowed: &[String], file: &str, label: &str) -> Failure {
+    let name = format!("[{label}{}]", section.name);
+    let names = allowed.join(", ");
+    let failure = match section.origin {
+        Origin::Line(line) if label.is_empty() => Failure::config(format!(
+            "{file}:{line}: unknown section {name}; allowed: {names}, {OVERLAYS}"
+        )),
+        Origin::Line(line) => Failure::config(format!(
+            "{file}:{line}: unknown section {name}; allowed: {names}"
+        )),
+        Origin::CommandLine => Failure::new(
+            Class::Usage,
+            format!("--set: unknown section {name}; allowed: {names}"),
+        ),
+    };
+    with_nearest(failure, &section.name, allowed)
+}
+
+fn unknown_key(
+    section: &Section<'_>,
+    entry: &Entry<'_>,
+    allowed: &[String],
+    file: &str,
+    label: &str,
+) -> Failure {
+    let Section { name, .. } = section;
+    let Entry { key, .. } = entry;
+    let problem = format!(
+        "unknown key `{key}` in [{label}{name}]; allowed: {}",
+        allowed.join(", ")
+    );
+    let failure = match entry.place.origin {
+        Origin::Line(line) => Failure::config(format!("{file}:{line}: {problem}")),
+        Origin::CommandLine => Failure::new(Class::Usage, format!("--set {name}.{key}: {problem}")),
+    };
+    with_nearest(failure, key, allowed)
+}
+
+/// Adds "did you mean" to `failure` if one of `names` is near what was written.
+pub fn with_nearest(failure: Failure, written: &str, names: &[String]) -> Failure {
+    /// Below this, names have little more in common than some letters.
+    const NEAR: f64 = 0.8;
+    let nearest = names
+        .iter()
+        .map(|name| (strsim::jaro_winkler(written, name), name))
+        .max_by(|(left, _), (right, _)| left.total_cmp(right));
+    match nearest {
+        Some((similarity, name)) if similarity >= NEAR => {
+            failure.hint(format!("did you mean `{name}`?"))
+        }
+        _ => failure,
+    }
+}

@@ -1,0 +1,205 @@
+//! The job file as sections of `key = value`, each value with its place, before it has types.
+//!
+//! A job is one level of sections deep, so that laying one document over another is replacing
+//! single values, and each value keeps the line it was written on.
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::places::{Origin, Place, Places};
+use super::variables;
+use crate::error::Failure;
+
+/// The table of overlays, which is not itself a section of a job.
+pub const OVERLAYS: &str = "env";
+
+/// One `key = value`.
+#[derive(Clone)]
+pub struct Entry<'text> {
+    pub key: String,
+    pub value: DeValue<'text>,
+    pub place: Place,
+}
+
+/// One `[section]`, its entries in the order of the file.
+#[derive(Clone)]
+pub struct Section<'text> {
+    pub name: String,
+    /// Where its header stands.
+    pub origin: Origin,
+    pub entries: Vec<Entry<'text>>,
+}
+
+/// Sections in the order of the file.
+#[derive(Clone, Default)]
+pub struct Document<'text> {
+    pub sections: Vec<Section<'text>>,
+}
+
+/// A parsed file: the job itself, and what each `[env.NAME]` lays over it.
+pub struct Parsed<'text> {
+    pub base: Document<'text>,
+    pub overlays: Vec<(String, Document<'text>)>,
+}
+
+/// Parses the TOML of a job file that messages call `file`.
+pub fn parse<'text>(text: &'text str, file: &str) -> Result<Parsed<'text>, Failure> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let place = match error.span() {
+            Some(span) => format!(
+                "{file}:{}:{}",
+                line(text, span.start),
+                column(text, span.start)
+            ),
+            None => file.to_owned(),
+        };
+        Failure::config(format!("{place}: {}", error.message()))
+    })?;
+
+    let mut root = table.into_inner();
+    let mut overlays = Vec::new();
+    if let Some((key, value)) = root.remove_entry(OVERLAYS) {
+        let DeValue::Table(table) = value.into_inner() else {
+            let line = line(text, key.span().start);
+            return Err(Failure::config(format!(
+                "{file}:{line}: `{OVERLAYS}` must hold overlays, such as [{OVERLAYS}.prod.sink]"
+            )));
+        };
+        for (key, value) in in_file_order(table) {
+            let name = key.get_ref().to_string();
+            let label = format!("{OVERLAYS}.{name}.");
+            let DeValue::Table(table) = value.into_inner() else {
+                let line = line(text, key.span().start);
+                return Err(Failure::config(format!(
+                    "{file}:{line}: `{OVERLAYS}.{name}` must hold sections, such as [{label}sink]"
+                )));
+            };
+            overlays.push((name, document(table, text, file, &label)?));
+        }
+    }
+    Ok(Parsed {
+        base: document(root, text, file, "")?,
+        overlays,
+    })
+}
+
+fn document<'text>(
+    table: DeTable<'text>,
+    text: &str,
+    file: &str,
+    label: &str,
+) -> Result<Document<'text>, Failure> {
+    let mut document = Document::default();
+    for (key, value) in in_file_order(table) {
+        let name = key.get_ref().to_string();
+        let origin = Origin::Line(line(text, key.span().start));
+        let DeValue::Table(table) = value.into_inner() else {
+            let line = line(text, key.span().start);
+            return Err(Failure::config(format!(
+                "{file}:{line}: `{label}{name}` stands outside of the job's sections; expected a section, such as [{label}source]"
+            )));
+        };
+        let entries = in_file_order(table)
+            .into_iter()
+            .map(|(key, value)| Entry {
+                key: key.get_ref().to_string(),
+                value: value.into_inner(),
+                place: Place {
+                    origin: Origin::Line(line(text, key.span().start)),
+                    variables: Vec::new(),
+                },
+            })
+            .collect();
+        document.sections.push(Section {
+            name,
+            origin,
+            entries,
+        });
+    }
+    Ok(document)
+}
+
+type TableEntry<'text> = (Spanned<DeString<'text>>, Spanned<DeValue<'text>>);
+
+fn in_file_order(table: DeTable<'_>) -> Vec<TableEntry<'_>> {
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+fn column(text: &str, offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or(text);
+    1 + before
+        .chars()
+        .rev()
+        .take_while(|character| *character != '\n')
+        .count()
+}
+
+impl<'text> Document<'text> {
+    /// Lays `overlay` over this document: its values replace those of the same section and key.
+    pub fn overlay(&mut self, overlay: Document<'text>) {
+        for section in overlay.sections {
+            for entry in section.entries {
+                self.set(&section.name, &section.origin, entry);
+            }
+        }
+    }
+
+    /// Replaces or adds one value; `origin` is that of the section, should it be new.
+    pub fn set(&mut self, section: &str, origin: &Origin, entry: Entry<'text>) {
+        let index = match self.sections.iter().position(|known| known.name == section) {
+            Some(index) => index,
+            None => {
+                self.sections.push(Section {
+                    name: section.to_owned(),
+                    origin: origin.clone(),
+                    entries: Vec::new(),
+                });
+                self.sections.len() - 1
+            }
+        };
+        let entries = &mut self.sections[index].entries;
+        entries.retain(|known| known.key != entry.key);
+        entries.push(entry);
+    }
+
+    /// Replaces `${VAR}` in every string.
+    pub fn expand_variables(
+        &mut self,
+        file: &str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), Failure> {
+        for section in &mut self.sections {
+            for entry in &mut section.entries {
+                let DeValue::String(text) = &mut entry.value else {
+                    continue;
+                };
+                let expanded = variables::expand(text, lookup).map_err(|problem| {
+                    entry
+                        .place
+                        .failure(file, &section.name, &entry.key, problem)
+                })?;
+                *text = expanded.text.into();
+                entry.place.variables = expanded.variables;
+            }
+        }
+        Ok(())
+    }
+
+    /// The places of all values.
+    pub fn places(&self, file: &str) -> Places {
+        let mut places = Places::new(file);
+        for section in &self.sections {
+            for entry in &section.entries {
+                places.insert(&section.name, &entry.key, entry.place.clone());
+            }
+        }
+        places
+    }
+}

@@ -1,0 +1,199 @@
+//! The job file exactly as it is written: one struct a section, one field a key.
+//!
+//! Invariants: an unknown key is refused; every optional key has its default here and nowhere
+//! else; fields hold what one value alone can say. What a value means together with others, and
+//! which range it must lie in, is decided when the spec becomes a [`super::Job`].
+//!
+//! Relative paths are relative to the working directory of the process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::schedule::Grain;
+use super::values::{self, DeadLetterLimit};
+
+/// A whole job file, overlays already applied.
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// What the job is called.
+    pub job: JobSection,
+    /// Which date a run is for.
+    #[serde(default)]
+    pub schedule: ScheduleSection,
+    /// Where the records come from.
+    pub source: SourceSection,
+    /// What scores them.
+    pub model: ModelSection,
+    /// How the work is cut and how much of the machine it may use.
+    #[serde(default)]
+    pub run: RunSection,
+    /// What happens to records that cannot be scored.
+    #[serde(default)]
+    pub errors: ErrorsSection,
+    /// Where the results go.
+    #[serde(default)]
+    pub sink: SinkSection,
+}
+
+/// `[job]`
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSection {
+    /// Names the job in the ledger, the views and the logs: a lower-case letter or digit, then up
+    /// to 62 lower-case letters, digits, `_` or `-`. Required.
+    pub name: String,
+}
+
+/// `[schedule]`
+#[derive(PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleSection {
+    /// IANA time zone of the logical date. Default `"UTC"`.
+    pub timezone: String,
+    /// Logical date of a run that is not told one: `"0d"` is today, `"-1d"` yesterday; also hours
+    /// (`h`), weeks (`w`), months (`m`), or a fixed date. Default `"0d"`.
+    pub date: String,
+    /// What one logical date stands for. Default `"day"`.
+    pub grain: Grain,
+    /// How many unfinished earlier dates a start resumes first. Default 3.
+    pub catch_up: u32,
+}
+
+impl Default for ScheduleSection {
+    fn default() -> Self {
+        Self {
+            timezone: "UTC".to_owned(),
+            date: "0d".to_owned(),
+            grain: Grain::Day,
+            catch_up: 3,
+        }
+    }
+}
+
+/// `[source]`
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSection {
+    /// What the records are read from. Required.
+    pub kind: SourceKind,
+    /// Files to read: a path or a glob; `{date}` and `{date:FORMAT}` are replaced. Required.
+    pub path: String,
+    /// The column that names each record. Required.
+    pub id_column: String,
+    /// SQL predicate; records for which it does not hold are counted as filtered. Default: none.
+    pub filter: Option<String>,
+    /// SQL expressions, each added as a column to every record. Default: none.
+    pub transform: Option<String>,
+    /// A file that must be there before the run is planned; `{date}` is replaced. Default: none.
+    pub wait_for: Option<String>,
+    /// How long to wait for it: hours, minutes, seconds. Default `"0s"`.
+    #[serde(default, deserialize_with = "values::duration")]
+    pub wait: Duration,
+    /// Fewer records than this are no input. Default 1.
+    #[serde(default = "one")]
+    pub min_rows: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// `[source] kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Parquet files.
+    Parquet,
+}
+
+/// `[model]`
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// The bundle's directory. Required.
+    pub bundle: PathBuf,
+    /// Pins the bundle's content: `"sha256:"` and 64 lower-case hexadecimal digits. Default: none.
+    pub digest: Option<String>,
+    /// What numbers the model computes in. Default `"f32"`.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Probability from which a binary prediction is positive, 0 to 1. Default: the bundle's.
+    pub threshold: Option<f32>,
+}
+
+/// `[model] precision`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+}
+
+/// `[run]`
+#[derive(PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunSection {
+    /// Records in one forward pass, 1 to 65,536. Default 512.
+    pub batch_size: u64,
+    /// Records in one shard, the unit of commit and of retry, 1 to 1,000,000. Default 16,384.
+    pub shard_size: u64,
+    /// Worker threads, up to 1,024; 0 is one per core that the process may use. Default 0.
+    pub workers: u64,
+    /// Memory the run may use, as text with a unit or as bytes. Default `"4GiB"`.
+    #[serde(deserialize_with = "values::bytes")]
+    pub max_memory: u64,
+}
+
+impl Default for RunSection {
+    fn default() -> Self {
+        Self {
+            batch_size: 512,
+            shard_size: 16_384,
+            workers: 0,
+            max_memory: 4 << 30,
+        }
+    }
+}
+
+/// `[errors]`
+#[derive(PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ErrorsSection {
+    /// Dead letters a run may have and still be published: a count, or a share of its records such
+    /// as `"1%"`. Default `"1%"`.
+    pub max_dead_letters: DeadLetterLimit,
+    /// What happens when records share an id. Default `"first"`.
+    pub duplicates: DuplicatePolicy,
+}
+
+impl Default for ErrorsSection {
+    fn default() -> Self {
+        Self {
+            max_dead_letters: DeadLetterLimit::Share { millionths: 10_000 },
+            duplicates: DuplicatePolicy::First,
+        }
+    }
+}
+
+/// `[errors] duplicates`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DuplicatePolicy {
+    /// The first record of an id is scored; the others are dead letters, outside the limit.
+    First,
+    /// The run is refused.
+    Fail,
+}
+
+/// `[sink]`
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkSection {
+    /// Database URL, such as `"sqlite://lamplighter.db"`; the command line and `DATABASE_URL` come
+    /// first. May hold a password, so it is never printed. Default: none.
+    pub database: Option<String>,
+}

@@ -1,0 +1,221 @@
+//! Proof, from the rows, that a run's every record is accounted for.
+//!
+//! Stored counters prove nothing, so what is stored as a row is counted as a row: each prediction
+//! and each dead letter is read back, assigned to its shard by ordinal, and hashed; hashes, counts
+//! and the conservation law (records = predictions + dead letters + filtered + erased) are then
+//! held against what the shard's transaction wrote.
+
+use serde::Serialize;
+
+use super::{DeadLetterFilter, Ledger, Run, ShardRow, State};
+use crate::record::OutputHasher;
+
+/// What [`verify`] found.
+#[derive(Debug, Serialize)]
+pub struct Verification {
+    /// `job@date#generation`.
+    pub run: String,
+    /// Whether everything agrees.
+    pub ok: bool,
+    /// Records of the run.
+    pub planned: u64,
+    /// Rows of `predictions`.
+    pub predicted: u64,
+    /// Rows of `dead_letters`.
+    pub dead_letters: u64,
+    /// Records that the filter dropped.
+    pub filtered: u64,
+    /// Records of shards that are not completed.
+    pub unfinished: u64,
+    /// What does not agree, in words.
+    pub findings: Vec<String>,
+}
+
+/// Dead letters are read in pages of this many.
+const PAGE: u32 = 10_000;
+
+struct Tally {
+    predicted: u64,
+    dead_letters: u64,
+    last_ordinal: Option<u64>,
+    hasher: OutputHasher,
+}
+
+/// Recomputes a run from its rows.
+///
+/// # Errors
+/// The database's. What does not agree is no error, but a finding.
+pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
+    let shards = ledger.shards(run.run_id)?;
+    let mut findings = Vec::new();
+    check_slices(run, &shards, &mut findings);
+    let mut tallies: Vec<Tally> = shards
+        .iter()
+        .map(|_| Tally {
+            predicted: 0,
+            dead_letters: 0,
+            last_ordinal: None,
+            hasher: OutputHasher::default(),
+        })
+        .collect();
+
+    let mut predicted = 0u64;
+    ledger.for_each_prediction(run.run_id, |row| {
+        predicted += 1;
+        let Some(tally) = tally_of(&shards, &mut tallies, row.ordinal) else {
+            findings.push(format!(
+                "prediction of ordinal {} lies outside every shard",
+                row.ordinal
+            ));
+            return;
+        };
+        if tally.last_ordinal.replace(row.ordinal) == Some(row.ordinal) {
+            findings.push(format!("ordinal {} is predicted twice", row.ordinal));
+        }
+        tally.predicted += 1;
+        tally.hasher.prediction(row);
+    })?;
+
+    let mut dead_letters = 0u64;
+    let mut from_ordinal = 0;
+    loop {
+        let filter = DeadLetterFilter {
+            from_ordinal,
+            ..DeadLetterFilter::default()
+        };
+        let page = ledger.dead_letters(run.run_id, filter, PAGE)?;
+        for letter in &page {
+            dead_letters += 1;
+            from_ordinal = letter.ordinal + 1;
+            let Some(tally) = tally_of(&shards, &mut tallies, letter.ordinal) else {
+                findings.push(format!(
+                    "dead letter of ordinal {} lies outside every shard",
+                    letter.ordinal
+                ));
+                continue;
+            };
+            tally.dead_letters += 1;
+            tally.hasher.dead_letter(
+                letter.ordinal,
+                letter.record_id.as_deref(),
+                &letter.stage,
+                &letter.code,
+                letter.field.as_deref(),
+                &letter.message,
+            );
+        }
+        if page.len() < PAGE as usize {
+            break;
+        }
+    }
+
+    let (mut filtered, mut unfinished) = (0, 0);
+    for (shard, tally) in shards.iter().zip(tallies) {
+        if shard.state == "completed" {
+            filtered += shard.filtered.unwrap_or(0);
+            check_completed(shard, tally, &mut findings);
+        } else {
+            unfinished += shard.records;
+            check_unfinished(run, shard, &tally, &mut findings);
+        }
+    }
+    for (what, stored, counted) in [
+        ("predictions", run.predicted, predicted),
+        ("dead letters", run.dead_letters, dead_letters),
+        ("filtered records", run.filtered, filtered),
+    ] {
+        if let Some(stored) = stored
+            && stored as u64 != counted
+        {
+            findings.push(format!(
+                "the run counts {stored} {what}, but there are {counted}"
+            ));
+        }
+    }
+    Ok(Verification {
+        run: run.name().to_string(),
+        ok: findings.is_empty(),
+        planned: run.planned as u64,
+        predicted,
+        dead_letters,
+        filtered,
+        unfinished,
+        findings,
+    })
+}
+
+/// Shards must tile the run's ordinals.
+fn check_slices(run: &Run, shards: &[ShardRow], findings: &mut Vec<String>) {
+    let mut next = 0;
+    for shard in shards {
+        if shard.first_ordinal != next {
+            findings.push(format!(
+                "shard {} begins at ordinal {}, not at {next}",
+                shard.shard_no, shard.first_ordinal
+            ));
+        }
+        next = shard.first_ordinal + shard.records;
+    }
+    if next != run.planned as u64 {
+        findings.push(format!(
+            "shards end at ordinal {next}, but {} records are planned",
+            run.planned
+        ));
+    }
+}
+
+fn check_completed(shard: &ShardRow, tally: Tally, findings: &mut Vec<String>) {
+    let shard_no = shard.shard_no;
+    let filtered = shard.filtered.unwrap_or(0);
+    let sum = tally.predicted + tally.dead_letters + filtered;
+    if sum != shard.records {
+        findings.push(format!(
+            "shard {shard_no}: {} records, but {} predictions + {} dead letters + {filtered} filtered = {sum}",
+            shard.records, tally.predicted, tally.dead_letters,
+        ));
+    }
+    for (what, stored, counted) in [
+        ("predictions", shard.predicted, tally.predicted),
+        ("dead letters", shard.dead_letters, tally.dead_letters),
+    ] {
+        if stored != Some(counted) {
+            findings.push(format!(
+                "shard {shard_no}: {} {what} were committed, but there are {counted}",
+                stored.unwrap_or(0)
+            ));
+        }
+    }
+    if shard.output_hash.as_deref() != Some(tally.hasher.finish().as_str()) {
+        findings.push(format!(
+            "shard {shard_no}: its rows are not the ones that were committed (hash differs)"
+        ));
+    }
+}
+
+fn check_unfinished(run: &Run, shard: &ShardRow, tally: &Tally, findings: &mut Vec<String>) {
+    let rows = tally.predicted + tally.dead_letters;
+    if rows > 0 {
+        findings.push(format!(
+            "shard {} is not completed, but has {rows} rows",
+            shard.shard_no
+        ));
+    }
+    if run.state == State::Completed {
+        findings.push(format!(
+            "the run is completed, but shard {} is not",
+            shard.shard_no
+        ));
+    }
+}
+
+fn tally_of<'tallies>(
+    shards: &[ShardRow],
+    tallies: &'tallies mut [Tally],
+    ordinal: u64,
+) -> Option<&'tallies mut Tally> {
+    let index = shards
+        .partition_point(|shard| shard.first_ordinal <= ordinal)
+        .checked_sub(1)?;
+    let shard = &shards[index];
+    (ordinal < shard.first_ordinal + shard.records).then(|| &mut tallies[index])
+}

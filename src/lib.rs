@@ -1,0 +1,74 @@
+//! Lamplighter does a team's nightly batch inference.
+//!
+//! Cron, a Kubernetes CronJob or a person starts it. It reads records, scores them on all cores,
+//! and writes predictions and a report to a database: every record once, or as a dead letter with
+//! a reason, whatever dies and whenever. This page is for whoever opens the code.
+//!
+//! # The flow
+//!
+//! Data goes one way:
+//!
+//! ```text
+//! job file ─▶ plan ─▶ claim shard ─▶ read ─▶ validate ─▶ encode ─▶ batch ─▶ infer ─▶ commit shard ─▶ finalize
+//!             (one      (ledger)    (Arrow RecordBatch)              (candle tensors)   (one transaction)  (publish,
+//!          transaction)                                                                                    report)
+//! ```
+//!
+//! A rayon pool scores shards. The main thread alone talks to the database: it hands out blocks of
+//! shards and commits what comes back ([`run::pipeline`]). Weights are loaded once and shared.
+//! Memory is bounded by workers times what they read at a time, never by the input's size.
+//!
+//! # The rooms
+//!
+//! | room | what it knows |
+//! |---|---|
+//! | [`cli`], [`terminal`], [`commands`] | arguments; the streams; one file for each subcommand |
+//! | [`job`] | the job file, and what it means |
+//! | [`source`] | records, from Parquet; `filter` and `transform` |
+//! | [`features`] | validation and encoding, as a bundle says |
+//! | [`model`] | bundles, weights, forward passes |
+//! | [`record`] | predictions, dead letters, and the hash of both |
+//! | [`monitor`] | statistics that merge |
+//! | [`ledger`] | the tables that know what is done |
+//! | [`run`] | the order of events |
+//! | [`report`] | what happened, for people and programs |
+//!
+//! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
+//! indicatif in `terminal`, parquet and polars in `source`, candle in `model`, rayon in
+//! `run::pipeline`, sqlx in `ledger`.
+//!
+//! # The laws
+//!
+//! 1. *Conservation.* Planned records = predictions + dead letters + filtered + erased, proven from
+//!    the rows by [`ledger::verify`].
+//! 2. *One transaction per shard*, fenced by the epoch that the claim raised.
+//! 3. *The input of a run is fixed when it is planned*; a file that changes is refused.
+//! 4. *Same bits.* A prediction depends on record, bundle, precision, batch capacity and instruction
+//!    set, all stored with the run; not on workers, neighbours, shards or restarts.
+//! 5. *Identity.* Same date and fingerprint: resume, or nothing to do. See [`run::identity`].
+//! 6. *Consumers never see half a night*: they read views, which flip when a run is published.
+//! 7. *No silent failure.* One bad record never costs its batch.
+//! 8. *Numbers match their source*: each architecture is held against PyTorch's outputs.
+
+#![forbid(unsafe_code)]
+#![warn(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::dbg_macro
+)]
+
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod features;
+pub mod job;
+pub mod ledger;
+pub mod model;
+pub mod monitor;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod source;
+pub mod suggest;
+pub mod terminal;

@@ -1,0 +1,29 @@
+//! Parses, calls, and maps the outcome to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lamplighter::cli::Cli;
+use lamplighter::terminal::Terminal;
+use lamplighter::{commands, error, model};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, and are no errors.
+            let exit_code = match error.use_stderr() {
+                true => error::Class::Usage.exit_code(),
+                false => 0,
+            };
+            let _ = error.print();
+            return ExitCode::from(exit_code);
+        }
+    };
+    model::numerics::confine_products_to_their_thread();
+    let terminal = Terminal::new(&cli.global);
+    ExitCode::from(commands::dispatch(cli, &terminal).unwrap_or_else(|error| {
+        terminal.error(&error);
+        error::classify(&error).exit_code()
+    }))
+}

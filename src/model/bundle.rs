@@ -1,0 +1,237 @@
+//! Bundles: a directory with `model.toml`, `model.safetensors` and what else the model needs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::mlp::{Activation, Mlp};
+use super::outputs::Head;
+use super::weights::Weights;
+use crate::error::Failure;
+use crate::features::Encoder;
+use crate::features::spec::FeatureSpec;
+
+/// `model.toml` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BundleSpec {
+    model: ModelSection,
+    mlp: Option<MlpSection>,
+    output: Option<OutputSection>,
+    #[serde(default, rename = "feature")]
+    features: Vec<FeatureSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelSection {
+    name: String,
+    version: String,
+    architecture: Architecture,
+    task: Task,
+    classes: Option<Vec<String>>,
+    threshold: Option<f32>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Architecture {
+    Mlp,
+}
+
+/// What the model predicts.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One of two classes.
+    Binary,
+    /// One of several classes.
+    Multiclass,
+    /// A number.
+    Regression,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MlpSection {
+    hidden: Vec<usize>,
+    activation: Activation,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutputSection {
+    transform: Option<TargetTransform>,
+}
+
+/// What the network's output is of the target.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetTransform {
+    /// The network predicts `log1p(y)`.
+    Log1p,
+}
+
+/// A loaded bundle: everything that scoring needs.
+pub struct Bundle {
+    /// Name of the model.
+    pub name: String,
+    /// Version of the model.
+    pub version: String,
+    /// `sha256:` and the hexadecimal digest over names and contents of all files.
+    pub digest: String,
+    /// What the model predicts.
+    pub task: Task,
+    /// Validation and encoding.
+    pub encoder: Encoder,
+    /// The network.
+    pub network: Mlp,
+    /// From the network's output to predictions.
+    pub head: Head,
+}
+
+const MODEL_TOML: &str = "model.toml";
+const WEIGHTS: &str = "model.safetensors";
+
+impl Bundle {
+    /// Loads the bundle in `directory`; `threshold` overrides the bundle's own.
+    ///
+    /// # Errors
+    /// Whatever is missing, left over, of the wrong shape or type, or contradictory (78). With
+    /// `pinned` (`sha256:…`), a bundle with another digest is refused before it is parsed.
+    pub fn load(
+        directory: &Path,
+        pinned: Option<&str>,
+        threshold: Option<f32>,
+    ) -> anyhow::Result<Self> {
+        let files = read_files(directory)?;
+        let digest = digest(&files);
+        if let Some(pinned) = pinned
+            && pinned != digest
+        {
+            return Err(Failure::config(format!(
+                "bundle {} has the digest {digest}, but the job pins {pinned}",
+                directory.display()
+            ))
+            .hint("if the change is intended, put the new digest into [model] digest")
+            .into());
+        }
+        let shown = directory.join(MODEL_TOML).display().to_string();
+        let text = std::str::from_utf8(file(&files, directory, MODEL_TOML)?)
+            .map_err(|error| Failure::config(format!("{shown}: {error}")))?;
+        let spec: BundleSpec = toml::from_str(text).map_err(|error| {
+            Failure::config(format!("{shown}: {}", error.to_string().trim_end()))
+        })?;
+        let weights = Weights::parse(
+            file(&files, directory, WEIGHTS)?,
+            &directory.join(WEIGHTS).display().to_string(),
+        )?;
+        Self::build(spec, digest, weights, threshold).with_context(|| shown)
+    }
+
+    fn build(
+        spec: BundleSpec,
+        digest: String,
+        mut weights: Weights,
+        threshold: Option<f32>,
+    ) -> anyhow::Result<Self> {
+        let Architecture::Mlp = spec.model.architecture;
+        let mlp = spec
+            .mlp
+            .ok_or_else(|| Failure::config("architecture \"mlp\" needs a section [mlp]"))?;
+        if spec.features.is_empty() {
+            return Err(
+                Failure::config("architecture \"mlp\" needs at least one [[feature]]").into(),
+            );
+        }
+        let features = spec
+            .features
+            .into_iter()
+            .map(FeatureSpec::resolve)
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut columns: Vec<&str> = features
+            .iter()
+            .map(|feature| feature.column.as_str())
+            .collect();
+        columns.sort_unstable();
+        if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Failure::config(format!("feature `{}` is listed twice", twice[0])).into());
+        }
+        let head = Head::new(
+            spec.model.task,
+            spec.model.classes,
+            threshold.or(spec.model.threshold),
+            spec.output.unwrap_or_default().transform,
+        )?;
+        let network = Mlp::load(
+            &features,
+            &mlp.hidden,
+            mlp.activation,
+            head.logits(),
+            &mut weights,
+        )?;
+        weights.finish()?;
+        Ok(Self {
+            name: spec.model.name,
+            version: spec.model.version,
+            digest,
+            task: spec.model.task,
+            encoder: Encoder::new(features),
+            network,
+            head,
+        })
+    }
+}
+
+/// Name and content of every file of the bundle, hidden ones aside. Everything is read once, so
+/// that what is hashed is what is loaded.
+fn read_files(directory: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let entries = fs::read_dir(directory).map_err(|error| {
+        Failure::config(format!(
+            "bundle {}: {error}",
+            directory.display()
+        ))
+        .hint("[model] bundle is a directory with model.toml and model.safetensors; relative paths start at the working directory")
+    })?;
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("cannot list {}", directory.display()))?
+            .path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with('.') || !path.is_file() {
+            continue;
+        }
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.insert(name, bytes);
+    }
+    Ok(files)
+}
+
+fn file<'files>(
+    files: &'files BTreeMap<String, Vec<u8>>,
+    directory: &Path,
+    name: &str,
+) -> anyhow::Result<&'files [u8]> {
+    files.get(name).map(Vec::as_slice).ok_or_else(|| {
+        Failure::config(format!("bundle {} has no {name}", directory.display())).into()
+    })
+}
+
+fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut hasher = Sha256::new();
+    for (name, bytes) in files {
+        hasher.update((name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(Sha256::digest(bytes));
+    }
+    format!("sha256:{}", hex::encode(hasher.finalize()))
+}

@@ -1,0 +1,189 @@
+//! From logits to labels, scores and values.
+//!
+//! Exponentials come from the `libm` crate and not from the host's C library, whose last bit
+//! differs between versions; a score must not.
+
+use std::sync::Arc;
+
+use super::bundle::{TargetTransform, Task};
+use crate::error::Failure;
+use crate::record::Outputs;
+
+/// Turns logits into outputs.
+#[derive(Clone, Debug)]
+pub enum Head {
+    /// One logit, sigmoid; positive if the score reaches the threshold.
+    Binary {
+        /// The second class is the positive one.
+        classes: Arc<[String]>,
+        /// In (0, 1).
+        threshold: f32,
+    },
+    /// One logit a class, softmax.
+    Multiclass {
+        /// Class names.
+        classes: Arc<[String]>,
+    },
+    /// One number.
+    Regression {
+        /// What that number is of the target.
+        transform: Option<TargetTransform>,
+    },
+}
+
+impl Head {
+    /// Checks that a task has just what it needs.
+    ///
+    /// # Errors
+    /// Names the key at fault (78).
+    pub fn new(
+        task: Task,
+        classes: Option<Vec<String>>,
+        threshold: Option<f32>,
+        transform: Option<TargetTransform>,
+    ) -> anyhow::Result<Self> {
+        let config = |why: &str| anyhow::Error::from(Failure::config(why));
+        if task != Task::Binary && threshold.is_some() {
+            return Err(config("`threshold` is for task \"binary\" only"));
+        }
+        if task != Task::Regression && transform.is_some() {
+            return Err(config(
+                "[output] `transform` is for task \"regression\" only",
+            ));
+        }
+        if let Some(classes) = &classes {
+            let mut sorted: Vec<_> = classes.iter().collect();
+            sorted.sort();
+            sorted.dedup();
+            if sorted.len() < classes.len() {
+                return Err(config("`classes` lists a class twice"));
+            }
+        }
+        match (task, classes) {
+            (Task::Binary, Some(classes)) if classes.len() == 2 => {
+                let threshold = threshold.unwrap_or(0.5);
+                if !(threshold > 0.0 && threshold < 1.0) {
+                    return Err(config("`threshold` must lie between 0 and 1"));
+                }
+                Ok(Head::Binary {
+                    classes: classes.into(),
+                    threshold,
+                })
+            }
+            (Task::Binary, _) => Err(config(
+                "task \"binary\" needs `classes` with two names, the second the positive one",
+            )),
+            (Task::Multiclass, Some(classes)) if classes.len() >= 2 => Ok(Head::Multiclass {
+                classes: classes.into(),
+            }),
+            (Task::Multiclass, _) => Err(config(
+                "task \"multiclass\" needs `classes` with at least two names",
+            )),
+            (Task::Regression, None) => Ok(Head::Regression { transform }),
+            (Task::Regression, Some(_)) => Err(config("task \"regression\" has no `classes`")),
+        }
+    }
+
+    /// Number of logits that the network must give.
+    pub fn logits(&self) -> usize {
+        match self {
+            Head::Binary { .. } | Head::Regression { .. } => 1,
+            Head::Multiclass { classes } => classes.len(),
+        }
+    }
+
+    /// Empty outputs with room for `capacity` records.
+    pub fn empty(&self, capacity: usize) -> Outputs {
+        match self {
+            Head::Binary { classes, .. } => Outputs::Binary {
+                classes: classes.clone(),
+                labels: Vec::with_capacity(capacity),
+                scores: Vec::with_capacity(capacity),
+            },
+            Head::Multiclass { classes } => Outputs::Multiclass {
+                classes: classes.clone(),
+                labels: Vec::with_capacity(capacity),
+                scores: Vec::with_capacity(capacity),
+                probabilities: Vec::with_capacity(capacity * classes.len()),
+            },
+            Head::Regression { .. } => Outputs::Regression {
+                values: Vec::with_capacity(capacity),
+            },
+        }
+    }
+
+    /// Appends the output of one record to `outputs` (made by [`Head::empty`]). Returns false, and
+    /// appends nothing, if the network's output or what follows from it is not finite.
+    pub fn push(&self, logits: &[f32], outputs: &mut Outputs) -> bool {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return false;
+        }
+        match (self, outputs) {
+            (Head::Binary { threshold, .. }, Outputs::Binary { labels, scores, .. }) => {
+                let score = sigmoid(logits[0]);
+                labels.push(u32::from(score >= *threshold));
+                scores.push(score);
+                true
+            }
+            (
+                Head::Multiclass { .. },
+                Outputs::Multiclass {
+                    labels,
+                    scores,
+                    probabilities,
+                    ..
+                },
+            ) => {
+                let start = probabilities.len();
+                softmax(logits, probabilities);
+                let (label, score) = first_maximum(&probabilities[start..]);
+                labels.push(label);
+                scores.push(score);
+                true
+            }
+            (Head::Regression { transform }, Outputs::Regression { values }) => {
+                let value = f64::from(logits[0]);
+                let value = match transform {
+                    None => value,
+                    Some(TargetTransform::Log1p) => libm::expm1(value),
+                };
+                if value.is_finite() {
+                    values.push(value);
+                }
+                value.is_finite()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// 1 / (1 + e^-x), from the side that cannot overflow.
+fn sigmoid(logit: f32) -> f32 {
+    if logit >= 0.0 {
+        1.0 / (1.0 + libm::expf(-logit))
+    } else {
+        let exponential = libm::expf(logit);
+        exponential / (1.0 + exponential)
+    }
+}
+
+fn softmax(logits: &[f32], probabilities: &mut Vec<f32>) {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let start = probabilities.len();
+    probabilities.extend(logits.iter().map(|logit| libm::expf(logit - highest)));
+    let sum: f32 = probabilities[start..].iter().sum();
+    for probability in &mut probabilities[start..] {
+        *probability /= sum;
+    }
+}
+
+/// Index and value of the greatest probability; the first one on a tie, as PyTorch's argmax.
+fn first_maximum(probabilities: &[f32]) -> (u32, f32) {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (index, &probability) in (0u32..).zip(probabilities) {
+        if probability > best.1 {
+            best = (index, probability);
+        }
+    }
+    best
+}

@@ -1,0 +1,5 @@
+//! What is measured while scoring.
+
+pub mod stats;
+
+pub use stats::{Distribution, ShardStats};

@@ -1,0 +1,312 @@
+//! What becomes of a record: a prediction or a dead letter.
+//!
+//! These are the rows that a shard commits. Their *output hash* is defined here too, because the
+//! worker that makes the rows, the ledger that stores them and `runs verify` that reads them back
+//! must agree on it byte for byte. The hash takes the bits of numbers, never their print.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, StringArray};
+use sha2::{Digest, Sha256};
+
+/// The stage at which a record was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Reading: the record has no usable identity.
+    Read,
+    /// Validation: a value breaks the bundle's contract.
+    Validate,
+    /// Inference: the model gave no usable output.
+    Infer,
+}
+
+impl Stage {
+    /// The word that tables and reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Validate => "validate",
+            Stage::Infer => "infer",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The code of a duplicate's dead letter. Duplicates do not count against `max_dead_letters`.
+pub const DUPLICATE_ID: &str = "duplicate_id";
+
+/// A record that could not be scored, and why. Carries no value of the record but its id: values
+/// may be personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Place of the record in the run's input.
+    pub ordinal: u64,
+    /// Identity, if it has one.
+    pub record_id: Option<String>,
+    /// Where it was given up.
+    pub stage: Stage,
+    /// Why, for machines: `missing_value`, `out_of_range`, …
+    pub code: &'static str,
+    /// The input column at fault, if it was one.
+    pub field: Option<String>,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// What the model said of a shard's records, by column; row `i` belongs to `ordinals[i]`.
+/// Ordinals ascend.
+#[derive(Debug)]
+pub struct Predictions {
+    record_ids: StringArray,
+    ordinals: Vec<u64>,
+    outputs: Outputs,
+}
+
+/// The columns that a task fills, one entry a record.
+#[derive(Clone, Debug)]
+pub enum Outputs {
+    /// Two classes: the positive class's probability and the class chosen by the threshold.
+    Binary {
+        /// Class names; the second is the positive one.
+        classes: Arc<[String]>,
+        /// Index into `classes`.
+        labels: Vec<u32>,
+        /// Probability of the positive class.
+        scores: Vec<f32>,
+    },
+    /// Several classes: the most probable one and all probabilities.
+    Multiclass {
+        /// Class names.
+        classes: Arc<[String]>,
+        /// Index into `classes`.
+        labels: Vec<u32>,
+        /// Probability of the chosen class.
+        scores: Vec<f32>,
+        /// Row-major `[records, classes]`.
+        probabilities: Vec<f32>,
+    },
+    /// A number, in the target's own unit.
+    Regression {
+        /// The predicted values.
+        values: Vec<f64>,
+    },
+}
+
+impl Outputs {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        match self {
+            Outputs::Binary { scores, .. } | Outputs::Multiclass { scores, .. } => scores.len(),
+            Outputs::Regression { values } => values.len(),
+        }
+    }
+
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One row of the `predictions` table, borrowed from the worker's columns or read back from the
+/// database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictionRow<'a> {
+    /// Identity.
+    pub record_id: Cow<'a, str>,
+    /// Place in the run's input.
+    pub ordinal: u64,
+    /// Class name, for classification.
+    pub label: Option<Cow<'a, str>>,
+    /// Probability, for classification.
+    pub score: Option<f32>,
+    /// Value, for regression.
+    pub value: Option<f64>,
+    /// Further output as JSON text: all probabilities by class, for multiclass.
+    pub output: Option<Cow<'a, str>>,
+}
+
+impl Predictions {
+    /// Joins ids, ordinals and outputs of the same records.
+    ///
+    /// # Errors
+    /// If the three do not have the same length.
+    pub fn new(
+        record_ids: StringArray,
+        ordinals: Vec<u64>,
+        outputs: Outputs,
+    ) -> anyhow::Result<Self> {
+        if record_ids.len() != ordinals.len() || outputs.len() != ordinals.len() {
+            return Err(crate::error::Failure::internal(format!(
+                "{} ids, {} ordinals and {} outputs do not belong together",
+                record_ids.len(),
+                ordinals.len(),
+                outputs.len()
+            ))
+            .into());
+        }
+        Ok(Self {
+            record_ids,
+            ordinals,
+            outputs,
+        })
+    }
+
+    /// Number of predictions.
+    pub fn len(&self) -> usize {
+        self.ordinals.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ordinals.is_empty()
+    }
+
+    /// The task's columns.
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    /// The rows, in ascending order of their ordinals.
+    pub fn rows(&self) -> impl Iterator<Item = PredictionRow<'_>> {
+        (0..self.len()).map(|index| self.row(index))
+    }
+
+    fn row(&self, index: usize) -> PredictionRow<'_> {
+        let mut row = PredictionRow {
+            record_id: Cow::Borrowed(self.record_ids.value(index)),
+            ordinal: self.ordinals[index],
+            label: None,
+            score: None,
+            value: None,
+            output: None,
+        };
+        match &self.outputs {
+            Outputs::Binary {
+                classes,
+                labels,
+                scores,
+            } => {
+                row.label = Some(Cow::Borrowed(&classes[labels[index] as usize]));
+                row.score = Some(scores[index]);
+            }
+            Outputs::Multiclass {
+                classes,
+                labels,
+                scores,
+                probabilities,
+            } => {
+                let width = classes.len();
+                row.label = Some(Cow::Borrowed(&classes[labels[index] as usize]));
+                row.score = Some(scores[index]);
+                row.output = Some(Cow::Owned(probabilities_json(
+                    classes,
+                    &probabilities[index * width..(index + 1) * width],
+                )));
+            }
+            Outputs::Regression { values } => row.value = Some(values[index]),
+        }
+        row
+    }
+}
+
+/// `{"class": probability, …}` in the order of the classes, each number in the shortest form that
+/// reads back as the same f32.
+fn probabilities_json(classes: &[String], probabilities: &[f32]) -> String {
+    let mut json = String::from("{");
+    for (class, probability) in classes.iter().zip(probabilities) {
+        if json.len() > 1 {
+            json.push(',');
+        }
+        json.push_str(&serde_json::Value::from(class.as_str()).to_string());
+        json.push(':');
+        // An f32 displays as the shortest decimal that reads back as the same bits.
+        json.push_str(&probability.to_string());
+    }
+    json.push('}');
+    json
+}
+
+/// The hash of what a shard wrote: SHA-256 over its predictions and dead letters, each in
+/// ascending order of ordinals.
+#[derive(Clone)]
+pub struct OutputHasher {
+    predictions: Sha256,
+    dead_letters: Sha256,
+}
+
+impl Default for OutputHasher {
+    fn default() -> Self {
+        Self {
+            predictions: Sha256::new(),
+            dead_letters: Sha256::new(),
+        }
+    }
+}
+
+impl OutputHasher {
+    /// Takes the next prediction.
+    pub fn prediction(&mut self, row: &PredictionRow<'_>) {
+        let hasher = &mut self.predictions;
+        hasher.update(row.ordinal.to_le_bytes());
+        text(hasher, Some(&row.record_id));
+        text(hasher, row.label.as_deref());
+        bits(hasher, row.score.map(f32::to_le_bytes));
+        bits(hasher, row.value.map(f64::to_le_bytes));
+        text(hasher, row.output.as_deref());
+    }
+
+    /// Takes the next dead letter.
+    pub fn dead_letter(
+        &mut self,
+        ordinal: u64,
+        record_id: Option<&str>,
+        stage: &str,
+        code: &str,
+        field: Option<&str>,
+        message: &str,
+    ) {
+        let hasher = &mut self.dead_letters;
+        hasher.update(ordinal.to_le_bytes());
+        text(hasher, record_id);
+        for part in [Some(stage), Some(code), field, Some(message)] {
+            text(hasher, part);
+        }
+    }
+
+    /// The hash as lower-case hexadecimal digits.
+    pub fn finish(self) -> String {
+        let mut both = Sha256::new();
+        both.update(self.predictions.finalize());
+        both.update(self.dead_letters.finalize());
+        hex::encode(both.finalize())
+    }
+}
+
+/// Lengths keep neighbours apart ("ab","c" is not "a","bc"); the tag keeps null from empty.
+fn text(hasher: &mut Sha256, text: Option<&str>) {
+    match text {
+        None => hasher.update([0]),
+        Some(text) => {
+            hasher.update([1]);
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+    }
+}
+
+fn bits<const WIDTH: usize>(hasher: &mut Sha256, bits: Option<[u8; WIDTH]>) {
+    match bits {
+        None => hasher.update([0]),
+        Some(bits) => {
+            hasher.update([1]);
+            hasher.update(bits);
+        }
+    }
+}

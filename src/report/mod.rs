@@ -1,0 +1,171 @@
+//! The run report: what happened, for people and programs.
+//!
+//! A [`RunReport`] is made once, when a run is finished, from the ledger's rows and the shards'
+//! statistics, and stored in the ledger as JSON. [`text`] is its face at a terminal.
+
+pub mod resources;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::DeadLetterCount;
+use crate::monitor::stats::{ColumnNotes, StageSeconds, Summary};
+
+pub use resources::Resources;
+
+/// Everything that a run has to say for itself. Times are UTC, durations in seconds unless the
+/// name has another unit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunReport {
+    /// `job@date#generation`.
+    pub run: String,
+    /// Key in all tables.
+    pub run_id: i64,
+    /// Name of the job.
+    pub job: String,
+    /// Logical date.
+    pub logical_date: String,
+    /// Counted from 1.
+    pub generation: i64,
+    /// Whether it was a trial, which is never published.
+    pub trial: bool,
+    /// Why it scored the date again, if it did.
+    pub reason: Option<String>,
+    /// How it ended.
+    pub outcome: Ending,
+    /// What scored.
+    pub model: ModelIdentity,
+    /// What was read.
+    pub input: InputIdentity,
+    /// What became of the records.
+    pub counts: Counts,
+    /// Dead letters by stage, code and field, the most frequent first.
+    pub dead_letters: Vec<DeadLetterCount>,
+    /// Values imputed, clamped or unknown, by column, of records that were scored.
+    pub columns: BTreeMap<String, ColumnNotes>,
+    /// What the model said.
+    pub outputs: OutputDistribution,
+    /// How long it took.
+    pub timing: Timing,
+    /// What the finishing process used.
+    pub resources: Resources,
+    /// Version of Lamplighter.
+    pub lamplighter: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ending {
+    /// Whether consumers see it.
+    pub verdict: Verdict,
+    /// The verdict in a sentence.
+    pub explanation: String,
+    /// Exit code of the process.
+    pub exit_code: u8,
+}
+
+/// Whether consumers see a finished run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// They do.
+    Published,
+    /// They do not, because of what the run found.
+    Withheld,
+    /// They do not, because it was a trial.
+    Trial,
+}
+
+impl Verdict {
+    /// The word in tables and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Published => "published",
+            Verdict::Withheld => "withheld",
+            Verdict::Trial => "trial",
+        }
+    }
+}
+
+/// Which model scored, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// Name of the model.
+    pub name: String,
+    /// Version of the model.
+    pub version: String,
+    /// Digest of the bundle.
+    pub digest: String,
+    /// `f32`.
+    pub precision: String,
+    /// Instruction set of the products.
+    pub numerics: String,
+    /// Rows of a forward pass.
+    pub batch_size: u64,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputIdentity {
+    /// Number of files.
+    pub files: u64,
+    /// Their size, compressed.
+    pub bytes: u64,
+    /// Hash of the list of files.
+    pub manifest: String,
+    /// Hash of everything that predictions depend on.
+    pub fingerprint: String,
+}
+
+/// What became of the records. `planned = predicted + dead_letters + filtered + erased`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records of the run.
+    pub planned: u64,
+    /// Records scored.
+    pub predicted: u64,
+    /// Records that could not be scored, duplicates among them.
+    pub dead_letters: u64,
+    /// Dead letters that are duplicates.
+    pub duplicates: u64,
+    /// Records that the filter dropped.
+    pub filtered: u64,
+    /// Records deleted on demand.
+    pub erased: u64,
+    /// Shards of the run.
+    pub shards: u64,
+}
+
+/// What the model said.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OutputDistribution {
+    /// Predictions by class, for classification.
+    pub labels: BTreeMap<String, u64>,
+    /// Scores, for classification.
+    pub scores: Option<Summary>,
+    /// Values, for regression.
+    pub values: Option<Summary>,
+}
+
+/// How long a run took.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Timing {
+    /// When the finishing process began.
+    pub started_at: String,
+    /// When the run was finished.
+    pub finished_at: String,
+    /// Wall-clock time of the finishing process.
+    pub duration_seconds: f64,
+    /// Of this, opening and planning.
+    pub plan_seconds: f64,
+    /// Records that the finishing process worked on, over its time without opening and planning.
+    pub records_per_second: f64,
+    /// Time by stage, added over all workers and attempts; commits: of the finishing process.
+    pub stage_seconds: StageSeconds,
+    /// Time of a forward pass, in milliseconds.
+    pub batch_milliseconds: Option<Summary>,
+    /// Processes that worked on the run.
+    pub attempts: u64,
+}

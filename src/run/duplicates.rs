@@ -1,0 +1,155 @@
+//! Finds records that share an id, in bounded memory.
+//!
+//! An id is reduced to a 128-bit keyed hash (SipHash under two random keys, which nobody can aim
+//! at), so equal hashes mean equal ids for all purposes: among a billion ids the chance of a
+//! collision is below 1e-20. Up to [`IN_MEMORY`] hashes are kept in memory; beyond that they go to
+//! temporary files, partitioned so that equal ids meet in the same one.
+
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+
+use anyhow::Context;
+
+/// Entries that are kept in memory: 24 MiB.
+const IN_MEMORY: usize = 1 << 20;
+
+/// Temporary files; the search holds one of them in memory at a time.
+const PARTITIONS: usize = 256;
+
+const ENTRY_BYTES: usize = 24;
+
+/// Hash of an id, and the ordinal of its record. Sorting brings equal ids together, the lowest
+/// ordinal first.
+type Entry = (u64, u64, u64);
+
+/// Collects ids and tells which records repeat one.
+pub struct DuplicateFinder {
+    keys: (RandomState, RandomState),
+    entries: Vec<Entry>,
+    spilled: Vec<BufWriter<File>>,
+    in_memory: usize,
+}
+
+impl Default for DuplicateFinder {
+    fn default() -> Self {
+        Self::with_capacity(IN_MEMORY)
+    }
+}
+
+impl DuplicateFinder {
+    fn with_capacity(in_memory: usize) -> Self {
+        Self {
+            keys: (RandomState::new(), RandomState::new()),
+            entries: Vec::new(),
+            spilled: Vec::new(),
+            in_memory,
+        }
+    }
+
+    /// Takes the id of the record with this ordinal.
+    ///
+    /// # Errors
+    /// A temporary file can not be written (74).
+    pub fn add(&mut self, id: &str, ordinal: u64) -> anyhow::Result<()> {
+        if self.entries.len() == self.in_memory {
+            self.spill()?;
+        }
+        self.entries
+            .push((self.keys.0.hash_one(id), self.keys.1.hash_one(id), ordinal));
+        Ok(())
+    }
+
+    /// Ordinals of records whose id a record with a lower ordinal has, ascending.
+    ///
+    /// # Errors
+    /// A temporary file can not be read back (74).
+    pub fn finish(mut self) -> anyhow::Result<Vec<u64>> {
+        let mut duplicates = Vec::new();
+        if self.spilled.is_empty() {
+            collect(&mut self.entries, &mut duplicates);
+        } else {
+            self.spill()?;
+            for partition in std::mem::take(&mut self.spilled) {
+                let mut entries = read_back(partition).context(TEMPORARY_FILE)?;
+                collect(&mut entries, &mut duplicates);
+            }
+        }
+        duplicates.sort_unstable();
+        Ok(duplicates)
+    }
+
+    fn spill(&mut self) -> anyhow::Result<()> {
+        while self.spilled.len() < PARTITIONS {
+            let file = tempfile::tempfile().context(TEMPORARY_FILE)?;
+            self.spilled.push(BufWriter::new(file));
+        }
+        for (first, second, ordinal) in self.entries.drain(..) {
+            let partition = &mut self.spilled[(first >> 56) as usize];
+            for part in [first, second, ordinal] {
+                partition
+                    .write_all(&part.to_le_bytes())
+                    .context(TEMPORARY_FILE)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const TEMPORARY_FILE: &str =
+    "cannot use a temporary file for the search for duplicate ids (TMPDIR chooses the directory)";
+
+fn read_back(partition: BufWriter<File>) -> std::io::Result<Vec<Entry>> {
+    let mut file = partition.into_inner()?;
+    let bytes = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    let mut reader = BufReader::new(file);
+    let mut entries = Vec::with_capacity(bytes as usize / ENTRY_BYTES);
+    let mut part = [0; 8];
+    let mut next = || {
+        reader.read_exact(&mut part)?;
+        Ok::<u64, std::io::Error>(u64::from_le_bytes(part))
+    };
+    for _ in 0..bytes as usize / ENTRY_BYTES {
+        entries.push((next()?, next()?, next()?));
+    }
+    Ok(entries)
+}
+
+fn collect(entries: &mut [Entry], duplicates: &mut Vec<u64>) {
+    entries.sort_unstable();
+    duplicates.extend(
+        entries
+            .windows(2)
+            .filter(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1))
+            .map(|pair| pair[1].2),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn only_the_lowest_ordinal_of_an_id_stays(
+            ids in prop::collection::vec("[ab]{0,3}", 0..200),
+            in_memory in 1usize..50,
+        ) {
+            let mut finder = DuplicateFinder::with_capacity(in_memory);
+            let mut seen = HashSet::new();
+            let mut expected = Vec::new();
+            for (ordinal, id) in (7..).zip(&ids) {
+                finder.add(id, ordinal).unwrap();
+                if !seen.insert(id) {
+                    expected.push(ordinal);
+                }
+            }
+            prop_assert_eq!(finder.finish().unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Ends a run whose shards are all completed: counts, verdict, report, publication.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::{Prepared, Progress};
+use crate::error::{Class, Failure};
+use crate::job::Job;
+use crate::ledger::{DeadLetterCount, Finish, Ledger, Publication, Run, Totals};
+use crate::monitor::ShardStats;
+use crate::report::{
+    Counts, Ending, InputIdentity, ModelIdentity, OutputDistribution, RunReport, Timing, Verdict,
+    resources,
+};
+
+/// What the finishing process knows of its own course.
+pub struct Course {
+    /// When it began.
+    pub begun: Instant,
+    /// The same, by the clock.
+    pub started_at: Timestamp,
+    /// Time until the first claim.
+    pub planning: Duration,
+    /// Time spent on commits.
+    pub committing: Duration,
+    /// How far the run was when this process took it up.
+    pub found: Progress,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// How a start ended.
+pub struct Outcome {
+    /// The report.
+    pub report: RunReport,
+    /// Exit code of the process.
+    pub exit_code: u8,
+}
+
+/// Counts the rows, decides, stores the report and publishes, in one transaction.
+///
+/// # Errors
+/// The rows do not add up to what was planned (70); the database's.
+pub fn finalize(
+    ledger: &mut Ledger,
+    run: &Run,
+    job: &Job,
+    prepared: &Prepared,
+    course: &Course,
+) -> anyhow::Result<Outcome> {
+    let (totals, unfinished_shards) = ledger.totals(run.run_id)?;
+    if unfinished_shards > 0 {
+        return Err(Failure::internal(format!(
+            "{} has {unfinished_shards} shards that are not completed",
+            run.name()
+        ))
+        .into());
+    }
+    conserve(run, totals)?;
+    let dead_letters = ledger.dead_letter_counts(run.run_id)?;
+    let mut stats = ShardStats::default();
+    for stored in ledger.shard_stats(run.run_id)? {
+        stats.merge(&serde_json::from_str(&stored)?);
+    }
+    stats.seconds.commit = course.committing.as_secs_f64();
+    let outcome = judge(run, job, totals, &dead_letters);
+    let attempts = ledger.attempts(run.run_id)?.len() as u64;
+    let shards = ledger.progress(run.run_id)?.shards;
+    let report = RunReport {
+        run: run.name().to_string(),
+        run_id: run.run_id,
+        job: run.job.clone(),
+        logical_date: run.logical_date.clone(),
+        generation: run.generation,
+        trial: run.trial,
+        reason: run.reason.clone(),
+        model: ModelIdentity {
+            name: run.model_name.clone(),
+            version: run.model_version.clone(),
+            digest: run.model_digest.clone(),
+            precision: run.precision.clone(),
+            numerics: run.numerics.clone(),
+            batch_size: run.batch_size as u64,
+        },
+        input: InputIdentity {
+            files: prepared.input.files().len() as u64,
+            bytes: prepared
+                .input
+                .files()
+                .iter()
+                .map(|file| file.size_bytes)
+                .sum(),
+            manifest: prepared.input.digest(),
+            fingerprint: run.fingerprint.clone(),
+        },
+        counts: Counts {
+            planned: run.planned as u64,
+            predicted: totals.predicted,
+            dead_letters: totals.dead_letters,
+            duplicates: totals.duplicates,
+            filtered: totals.filtered,
+            erased: 0,
+            shards,
+        },
+        dead_letters,
+        columns: stats.columns.clone(),
+        outputs: OutputDistribution {
+            labels: stats.labels.clone(),
+            scores: stats.scores.summary(),
+            values: stats.values.summary(),
+        },
+        timing: timing(run, course, &stats, attempts),
+        resources: resources::measure(course.begun, course.workers, ledger.path()),
+        outcome,
+        lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let publication = match report.outcome.verdict {
+        Verdict::Published => Publication::Published,
+        Verdict::Withheld | Verdict::Trial => Publication::Withheld,
+    };
+    ledger.finish_run(
+        run.run_id,
+        &Finish {
+            publication,
+            totals,
+            exit_code: report.outcome.exit_code,
+            verdict: report.outcome.verdict.as_str(),
+            duration_seconds: report.timing.duration_seconds,
+            records_per_second: report.timing.records_per_second,
+            peak_memory_bytes: report.resources.peak_memory_bytes,
+            report: &serde_json::to_string(&report)?,
+        },
+    )?;
+    Ok(Outcome {
+        exit_code: report.outcome.exit_code,
+        report,
+    })
+}
+
+fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {
+    let accounted = totals.predicted + totals.dead_letters + totals.filtered;
+    if accounted == run.planned as u64 {
+        return Ok(());
+    }
+    Err(Failure::internal(format!(
+        "{}: {} records were planned, but {} predictions + {} dead letters + {} filtered = {accounted}",
+        run.name(),
+        run.planned,
+        totals.predicted,
+        totals.dead_letters,
+        totals.filtered
+    ))
+    .hint("`lamplighter runs verify` says which shard is at fault; nothing was published")
+    .into())
+}
+
+fn judge(run: &Run, job: &Job, totals: Totals, dead_letters: &[DeadLetterCount]) -> Ending {
+    let counted = totals.dead_letters - totals.duplicates;
+    let records = totals.predicted + counted;
+    if !job.max_dead_letters.allows(counted, records) {
+        let worst = dead_letters
+            .iter()
+            .find(|count| count.code != crate::record::DUPLICATE_ID)
+            .map_or_else(String::new, |count| {
+                let field = count
+                    .field
+                    .as_deref()
+                    .map_or_else(String::new, |field| format!(" in column `{field}`"));
+                format!("; most of them: {} × {}{field}", count.records, count.code)
+            });
+        return Ending {
+            verdict: Verdict::Withheld,
+            explanation: format!(
+                "{counted} of {records} records are dead letters, the limit is {}{worst}",
+                job.max_dead_letters
+            ),
+            exit_code: Class::Data.exit_code(),
+        };
+    }
+    if run.trial {
+        return Ending {
+            verdict: Verdict::Trial,
+            explanation: "a trial is never published".to_owned(),
+            exit_code: 0,
+        };
+    }
+    Ending {
+        verdict: Verdict::Published,
+        explanation: "consumers see this run in predictions_by_date".to_owned(),
+        exit_code: 0,
+    }
+}
+
+fn timing(run: &Run, course: &Course, stats: &ShardStats, attempts: u64) -> Timing {
+    let duration = course.begun.elapsed();
+    let working = duration.saturating_sub(course.planning).as_secs_f64();
+    let worked_on = run.planned as u64 - course.found.records.min(run.planned as u64);
+    Timing {
+        started_at: course.started_at.to_string(),
+        finished_at: Timestamp::now().to_string(),
+        duration_seconds: duration.as_secs_f64(),
+        plan_seconds: course.planning.as_secs_f64(),
+        records_per_second: if working > 0.0 {
+            worked_on as f64 / working
+        } else {
+            0.0
+        },
+        stage_seconds: stats.seconds,
+        batch_milliseconds: stats
+            .batch_seconds
+            .summary()
+            .map(|seconds| seconds.scaled(1e3)),
+        attempts,
+    }
+}

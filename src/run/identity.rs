@@ -1,0 +1,97 @@
+//! Which run a start means: one that is done, one to go on with, or a new one.
+
+use super::Prepared;
+use crate::error::Failure;
+use crate::ledger::{Ledger, Publication, Run, State};
+
+/// What a start has to do.
+#[derive(Debug)]
+pub enum Decision {
+    /// Nothing: this run already did it.
+    Done(Run),
+    /// Go on with this run.
+    Resume(Run),
+    /// Plan a new run.
+    Plan,
+}
+
+/// Decides for the date of `prepared`; `rescore` asks for a new generation of a finished date.
+///
+/// Same fingerprint: go on, or nothing to do if complete. Another fingerprint: a new generation if
+/// nothing of the date is published yet.
+///
+/// # Errors
+/// The date is published under another fingerprint, or this host computes differently from the one
+/// that began the run (78).
+pub fn decide(ledger: &mut Ledger, prepared: &Prepared, rescore: bool) -> anyhow::Result<Decision> {
+    if prepared.limit.is_some() {
+        // A trial always runs, and stands in nobody's way.
+        return Ok(Decision::Plan);
+    }
+    let date = prepared.date.to_string();
+    let runs = ledger.runs_of_date(&prepared.job, &date)?;
+    let mut runs = runs.into_iter().rev().filter(|run| !run.trial);
+    let Some(newest) = runs.find(|run| run.state != State::Cancelled) else {
+        return Ok(Decision::Plan);
+    };
+    let same = newest.fingerprint == prepared.fingerprint;
+    if same && newest.state.is_unfinished() {
+        return resumable(newest, prepared).map(Decision::Resume);
+    }
+    if rescore {
+        return Ok(Decision::Plan);
+    }
+    if same && newest.state == State::Completed {
+        return Ok(Decision::Done(newest));
+    }
+    match ledger.published_run(&prepared.job, &date)? {
+        None => Ok(Decision::Plan),
+        Some(run_id) => {
+            let published = ledger.run(run_id)?.unwrap_or(newest);
+            debug_assert_eq!(published.publication, Publication::Published);
+            Err(Failure::config(format!(
+                "{} is published, but input, bundle or settings have changed since: {}",
+                published.name(),
+                difference(&published, prepared)
+            ))
+            .hint("to score the date again and replace what is published, add --rescore --reason \"…\"")
+            .into())
+        }
+    }
+}
+
+fn resumable(run: Run, prepared: &Prepared) -> anyhow::Result<Run> {
+    if run.numerics == prepared.numerics() {
+        return Ok(run);
+    }
+    Err(Failure::config(format!(
+        "{} was begun with {} arithmetic, this host has {}: its predictions would differ in their last bits",
+        run.name(),
+        run.numerics,
+        prepared.numerics()
+    ))
+    .hint("finish it on a host like the one that began it, or give it up with `lamplighter runs cancel` and start again")
+    .into())
+}
+
+fn difference(run: &Run, prepared: &Prepared) -> String {
+    if run.model_digest != prepared.bundle.digest {
+        return format!(
+            "the bundle was {} {}, now it is {} {} ({})",
+            run.model_name,
+            run.model_version,
+            prepared.bundle.name,
+            prepared.bundle.version,
+            prepared.bundle.digest
+        );
+    }
+    if run.planned as u64 != prepared.input.rows() {
+        return format!(
+            "the input had {} records, now it has {}",
+            run.planned,
+            prepared.input.rows()
+        );
+    }
+    "the files' contents, the filter, the transform, the threshold, the batch size or the id column"
+        .to_owned()
+}

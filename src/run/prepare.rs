@@ -1,0 +1,293 @@
+//! Opens and checks what a run needs, before anything is claimed or written.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+
+use super::wait::wait_for;
+use crate::error::{Class, Failure};
+use crate::features::FeatureKind;
+use crate::job::{Job, LogicalDate};
+use crate::model::{Bundle, numerics};
+use crate::source::columns::{ColumnUse, Purpose};
+use crate::source::parquet::{ChunkReader, ParquetInput, Projection};
+use crate::source::row_sql::RowSql;
+
+/// Everything that a run of a job for a date works with. Shared by all workers, never changed.
+pub struct Prepared {
+    /// Name of the job.
+    pub job: String,
+    /// The date.
+    pub date: LogicalDate,
+    /// The first so many records only, which makes the run a trial.
+    pub limit: Option<u64>,
+    /// The model.
+    pub bundle: Bundle,
+    /// The input, fixed.
+    pub input: Arc<ParquetInput>,
+    /// Hash of everything that predictions depend on.
+    pub fingerprint: String,
+    /// Rows of a forward pass.
+    pub batch_size: usize,
+    id_column: String,
+    row_sql: RowSql,
+    projection: Arc<Projection>,
+    /// What reading ids takes: the id and the filter's columns.
+    id_projection: Arc<Projection>,
+}
+
+/// Number that changes when the meaning of predictions does, though nothing else in a fingerprint
+/// would.
+const FINGERPRINT_VERSION: u32 = 1;
+
+impl Prepared {
+    /// Opens input and bundle of `job` for `date`, and checks that they go together.
+    ///
+    /// # Errors
+    /// Input missing or too small (66), not there yet (75), broken or not of the bundle's columns
+    /// (65); bundle or SQL at fault (78).
+    pub fn new(job: &Job, date: LogicalDate, limit: Option<u64>) -> anyhow::Result<Self> {
+        let source = &job.source;
+        if let Some(marker) = &source.wait_for {
+            wait_for(Path::new(&date.expand(marker)?), source.wait)?;
+        }
+        let bundle = Bundle::load(
+            &job.model.bundle,
+            job.model.digest.as_deref(),
+            job.model.threshold,
+        )?;
+        let row_sql = RowSql::parse(source.filter.as_deref(), source.transform.as_deref())?;
+        let input = ParquetInput::open(&date.expand(&source.path)?, limit)?;
+        if limit.is_none() && input.rows() < source.min_rows {
+            return Err(Failure::new(
+                Class::NoInput,
+                format!(
+                    "the input has {} records, but [source] min_rows demands {}",
+                    input.rows(),
+                    source.min_rows
+                ),
+            )
+            .hint("check that the input is complete; lower min_rows if a small night is normal")
+            .into());
+        }
+        let projection = Projection::new(&input, columns(&source.id_column, &bundle, &row_sql))?;
+        let mut id_columns = vec![ColumnUse::new(&source.id_column, Purpose::Identity)];
+        id_columns.extend(expressions(row_sql.filter_columns()));
+        let id_projection = Projection::new(&input, id_columns)?;
+        check_added_columns(&bundle, &row_sql, &projection)?;
+        let fingerprint = fingerprint(job, &bundle, &input, limit);
+        Ok(Self {
+            job: job.name.clone(),
+            date,
+            limit,
+            bundle,
+            input: Arc::new(input),
+            fingerprint,
+            batch_size: job.batch_size,
+            id_column: source.id_column.clone(),
+            row_sql,
+            projection: Arc::new(projection),
+            id_projection: Arc::new(id_projection),
+        })
+    }
+
+    /// A reader of everything that scoring takes.
+    pub fn reader(&self, chunk_rows: usize) -> ChunkReader {
+        ChunkReader::new(self.input.clone(), self.projection.clone(), chunk_rows)
+    }
+
+    /// A reader of ids, and of what [`kept_ids`](Self::kept_ids) needs.
+    pub fn id_reader(&self, chunk_rows: usize) -> ChunkReader {
+        ChunkReader::new(self.input.clone(), self.id_projection.clone(), chunk_rows)
+    }
+
+    /// Ids of a chunk of the id reader, and which rows the filter keeps.
+    ///
+    /// # Errors
+    /// If the filter can not be evaluated (65 or 78).
+    pub fn kept_ids(
+        &self,
+        chunk: &RecordBatch,
+    ) -> anyhow::Result<(StringArray, Option<BooleanArray>)> {
+        self.ids_and_kept(&self.id_projection, chunk)
+    }
+
+    /// Ids, kept rows and feature columns (in the bundle's order) of a chunk of the reader.
+    ///
+    /// # Errors
+    /// If filter or transform can not be evaluated (65 or 78).
+    pub fn columns_of(
+        &self,
+        chunk: &RecordBatch,
+    ) -> anyhow::Result<(StringArray, Option<BooleanArray>, Vec<ArrayRef>)> {
+        let (ids, kept) = self.ids_and_kept(&self.projection, chunk)?;
+        let added = if self.row_sql.added_columns().next().is_some() {
+            let inputs = self.projection.select(chunk, Purpose::Expression)?;
+            self.row_sql.transform(&inputs)?
+        } else {
+            Vec::new()
+        };
+        let columns = self
+            .bundle
+            .encoder
+            .features()
+            .iter()
+            .map(|feature| {
+                let position = self
+                    .row_sql
+                    .added_columns()
+                    .position(|name| name == feature.column);
+                match position {
+                    Some(position) => Ok(cast(&added[position], &feature_type(&feature.kind))?),
+                    None => self.column(chunk, &feature.column, purpose(&feature.kind)),
+                }
+            })
+            .collect::<anyhow::Result<_>>()?;
+        Ok((ids, kept, columns))
+    }
+
+    fn ids_and_kept(
+        &self,
+        projection: &Projection,
+        chunk: &RecordBatch,
+    ) -> anyhow::Result<(StringArray, Option<BooleanArray>)> {
+        let index = projection.index_of(&self.id_column, Purpose::Identity);
+        let ids = index
+            .and_then(|index| chunk.column(index).as_any().downcast_ref::<StringArray>())
+            .ok_or_else(|| Failure::internal("the id column was not read as text"))?
+            .clone();
+        let kept = if self.row_sql.is_empty() {
+            None
+        } else {
+            self.row_sql
+                .keep(&projection.select(chunk, Purpose::Expression)?)?
+        };
+        Ok((ids, kept))
+    }
+
+    fn column(
+        &self,
+        chunk: &RecordBatch,
+        name: &str,
+        purpose: Purpose,
+    ) -> anyhow::Result<ArrayRef> {
+        let index = self
+            .projection
+            .index_of(name, purpose)
+            .ok_or_else(|| Failure::internal(format!("column `{name}` was not read")))?;
+        Ok(chunk.column(index).clone())
+    }
+}
+
+/// Every column that scoring reads: the id, the features that the input holds (not those that the
+/// transform adds), and the inputs of filter and transform.
+fn columns(id_column: &str, bundle: &Bundle, row_sql: &RowSql) -> Vec<ColumnUse> {
+    let added: BTreeSet<&str> = row_sql.added_columns().collect();
+    let mut columns = vec![ColumnUse::new(id_column, Purpose::Identity)];
+    for feature in bundle.encoder.features() {
+        if !added.contains(feature.column.as_str()) {
+            columns.push(ColumnUse::new(&feature.column, purpose(&feature.kind)));
+        }
+    }
+    let inputs: BTreeSet<String> = row_sql
+        .filter_columns()
+        .union(row_sql.transform_columns())
+        .cloned()
+        .collect();
+    columns.extend(expressions(&inputs));
+    columns
+}
+
+fn expressions(names: &BTreeSet<String>) -> impl Iterator<Item = ColumnUse> {
+    names
+        .iter()
+        .map(|name| ColumnUse::new(name, Purpose::Expression))
+}
+
+fn purpose(kind: &FeatureKind) -> Purpose {
+    match kind {
+        FeatureKind::Numeric { .. } => Purpose::Numeric,
+        FeatureKind::Categorical { .. } => Purpose::Categorical,
+    }
+}
+
+fn feature_type(kind: &FeatureKind) -> DataType {
+    match kind {
+        FeatureKind::Numeric { .. } => DataType::Float64,
+        FeatureKind::Categorical { .. } => DataType::Utf8,
+    }
+}
+
+/// What the transform adds must be something that the feature of that name can take.
+fn check_added_columns(
+    bundle: &Bundle,
+    row_sql: &RowSql,
+    projection: &Projection,
+) -> anyhow::Result<()> {
+    if row_sql.is_empty() {
+        return Ok(());
+    }
+    let types = row_sql.check_types(&projection.schema_of(Purpose::Expression))?;
+    for (name, data_type) in row_sql.added_columns().zip(types) {
+        let feature = bundle
+            .encoder
+            .features()
+            .iter()
+            .find(|feature| feature.column == name);
+        if let Some(feature) = feature {
+            let purpose = purpose(&feature.kind);
+            if purpose.read_as(&data_type).is_none() {
+                return Err(Failure::config(format!(
+                    "[source] transform makes `{name}` of type {data_type}, but the bundle's feature takes {}",
+                    purpose.accepted()
+                ))
+                .hint("wrap the expression in CAST(… AS …)")
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fingerprint(job: &Job, bundle: &Bundle, input: &ParquetInput, limit: Option<u64>) -> String {
+    use sha2::{Digest, Sha256};
+    let identity = serde_json::json!({
+        "version": FINGERPRINT_VERSION,
+        "source": {
+            "kind": "parquet",
+            "manifest": input.digest(),
+            "id_column": job.source.id_column,
+            "filter": job.source.filter,
+            "transform": job.source.transform,
+            "limit": limit,
+        },
+        "model": {
+            "digest": bundle.digest,
+            "threshold": job.model.threshold.map(f32::to_bits),
+            "precision": "f32",
+            "batch_size": job.batch_size,
+        },
+    });
+    hex::encode(Sha256::digest(identity.to_string()))
+}
+
+impl Prepared {
+    /// About what a row takes while it is read and encoded: decoded columns, what the feature's
+    /// casts make of them, the encoded matrix.
+    pub fn bytes_per_row(&self) -> u64 {
+        const DECODED_VALUE: usize = 32;
+        let encoder = &self.bundle.encoder;
+        let decoded = (self.projection.width() + encoder.features().len()) * DECODED_VALUE;
+        let encoded = (encoder.dense_width() + encoder.code_width()) * size_of::<f32>();
+        (decoded + encoded) as u64
+    }
+
+    /// Instruction set of this host's products.
+    pub fn numerics(&self) -> &'static str {
+        numerics::path()
+    }
+}

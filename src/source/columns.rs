@@ -1,0 +1,107 @@
+//! Which columns a run reads, and as what type.
+//!
+//! Every use of a column (identity, numeric feature, categorical feature, SQL expression) has one
+//! canonical Arrow type, so that whoever reads a chunk meets few types, and files whose columns
+//! differ harmlessly (int32 here, int64 there) read alike. What would lose or change a value is
+//! refused by name before anything is claimed.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+/// What a column is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The record's identity; read as text, integers in canonical decimal form.
+    Identity,
+    /// A numeric feature; read as f64.
+    Numeric,
+    /// A categorical feature; read as text, integers in canonical decimal form.
+    Categorical,
+    /// An input of `filter` or `transform`.
+    Expression,
+}
+
+/// One column to read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ColumnUse {
+    /// Name in the input.
+    pub name: String,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+impl ColumnUse {
+    /// Column `name`, read for `purpose`.
+    pub fn new(name: impl Into<String>, purpose: Purpose) -> Self {
+        Self {
+            name: name.into(),
+            purpose,
+        }
+    }
+}
+
+impl Purpose {
+    /// The type that a stored column of type `stored` is read as, or `None` if it cannot serve.
+    pub fn read_as(self, stored: &DataType) -> Option<DataType> {
+        let stored = match stored {
+            DataType::Dictionary(_, values) => values.as_ref(),
+            other => other,
+        };
+        match self {
+            Purpose::Identity => (is_text(stored) || stored.is_integer()).then_some(DataType::Utf8),
+            Purpose::Numeric => {
+                (stored.is_numeric() || is_boolean_or_null(stored)).then_some(DataType::Float64)
+            }
+            Purpose::Categorical => {
+                (is_text(stored) || stored.is_integer() || is_boolean_or_null(stored))
+                    .then_some(DataType::Utf8)
+            }
+            Purpose::Expression => expression_type(stored),
+        }
+    }
+
+    /// The types this purpose takes, for error messages.
+    pub fn accepted(self) -> &'static str {
+        match self {
+            Purpose::Identity => "text or integers",
+            Purpose::Numeric => "integers, floats, decimals or booleans",
+            Purpose::Categorical => "text, integers or booleans",
+            Purpose::Expression => {
+                "integers, floats, decimals, booleans, text, dates or timestamps"
+            }
+        }
+    }
+}
+
+/// The type that holds every value of both, if there is one. Both are types of expressions.
+pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    match (left, right) {
+        (left, right) if left == right => Some(left.clone()),
+        (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        _ => None,
+    }
+}
+
+fn expression_type(stored: &DataType) -> Option<DataType> {
+    match stored {
+        DataType::UInt64 => Some(DataType::UInt64),
+        integer if integer.is_integer() => Some(DataType::Int64),
+        number if number.is_numeric() => Some(DataType::Float64),
+        DataType::Boolean => Some(DataType::Boolean),
+        DataType::Null => Some(DataType::Null),
+        text if is_text(text) => Some(DataType::Utf8),
+        DataType::Date32 | DataType::Date64 => Some(DataType::Date32),
+        DataType::Timestamp(_, _) => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
+        _ => None,
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
+}
+
+fn is_boolean_or_null(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Boolean | DataType::Null)
+}

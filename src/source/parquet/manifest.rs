@@ -1,0 +1,258 @@
+//! The files of a run's input, fixed when the run is planned.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::ParquetMetaDataReader;
+use sha2::{Digest, Sha256};
+
+use super::guarded;
+use crate::error::{Class, Failure};
+
+const MAGIC: &[u8; 4] = b"PAR1";
+
+/// Footer length (u32, little-endian) and magic number, at a file's end.
+const TAIL_BYTES: u64 = 8;
+
+/// A footer beyond this is refused: real ones are far smaller, and a forged length must not make
+/// us allocate at will.
+const MAX_FOOTER_BYTES: u64 = 512 << 20;
+
+/// One file of the input.
+#[derive(Clone)]
+pub struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its path relative to the input's root, with `/`: its name in the manifest.
+    pub name: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of the footer.
+    pub footer_sha256: [u8; 32],
+    /// Ordinal of its first row.
+    pub first_ordinal: u64,
+    /// Number of rows.
+    pub rows: u64,
+    pub(super) metadata: ArrowReaderMetadata,
+}
+
+/// The input: files in the order of their names, rows numbered through.
+pub struct ParquetInput {
+    files: Vec<InputFile>,
+    rows: u64,
+}
+
+impl ParquetInput {
+    /// Lists the files that `pattern` (a file, a directory, or a glob) names and reads their
+    /// footers. With `limit`, stops at the file that holds the limit's last row, and
+    /// [`rows`](Self::rows) is at most `limit`.
+    ///
+    /// # Errors
+    /// No file matches (66); a file is not Parquet or its footer is damaged (65); I/O.
+    pub fn open(pattern: &str, limit: Option<u64>) -> anyhow::Result<Self> {
+        let mut files = Vec::new();
+        let mut rows = 0;
+        for (name, path) in list(pattern)? {
+            if limit.is_some_and(|limit| rows >= limit) {
+                break;
+            }
+            let file = read_footer(name, path, rows)?;
+            rows += file.rows;
+            files.push(file);
+        }
+        let rows = limit.map_or(rows, |limit| rows.min(limit));
+        Ok(Self { files, rows })
+    }
+
+    /// The files, in order.
+    pub fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    /// Number of rows of the run.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Hash of the manifest: name, size and footer hash of each file, and the number of rows.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for file in &self.files {
+            hasher.update((file.name.len() as u64).to_le_bytes());
+            hasher.update(&file.name);
+            hasher.update(file.size_bytes.to_le_bytes());
+            hasher.update(file.footer_sha256);
+        }
+        hasher.update(self.rows.to_le_bytes());
+        hex::encode(hasher.finalize())
+    }
+
+    /// The file that holds `ordinal`, and its index.
+    pub(super) fn file_of(&self, ordinal: u64) -> Option<(usize, &InputFile)> {
+        let index = self
+            .files
+            .partition_point(|file| file.first_ordinal + file.rows <= ordinal);
+        self.files.get(index).map(|file| (index, file))
+    }
+
+    /// Where `ordinal` is, for messages: file name and row, counted from 0.
+    pub fn locate(&self, ordinal: u64) -> String {
+        match self.file_of(ordinal) {
+            Some((_, file)) => format!("{} row {}", file.name, ordinal - file.first_ordinal),
+            None => format!("ordinal {ordinal}"),
+        }
+    }
+}
+
+impl InputFile {
+    /// Opens the file for reading.
+    ///
+    /// # Errors
+    /// If its size or footer are no longer those of the manifest (65), or on I/O.
+    pub(super) fn open_unchanged(&self) -> anyhow::Result<File> {
+        let mut file = open(&self.path)?;
+        let (size_bytes, footer) = footer_bytes(&mut file, &self.path)?;
+        if size_bytes != self.size_bytes || sha256(&footer) != self.footer_sha256 {
+            return Err(Failure::data(format!(
+                "{} changed after the run was planned",
+                self.path.display()
+            ))
+            .hint("nothing is published; start the run again to plan it on the new content")
+            .into());
+        }
+        Ok(file)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+fn read_footer(name: String, path: PathBuf, first_ordinal: u64) -> anyhow::Result<InputFile> {
+    let mut file = open(&path)?;
+    let (size_bytes, footer) = footer_bytes(&mut file, &path)?;
+    let metadata = guarded(&path, "the footer cannot be read", || {
+        let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+        ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
+    })?;
+    let mut rows = 0u64;
+    for row_group in metadata.metadata().row_groups() {
+        rows = u64::try_from(row_group.num_rows())
+            .ok()
+            .and_then(|more| rows.checked_add(more))
+            .ok_or_else(|| {
+                Failure::data(format!(
+                    "{}: the footer gives an impossible number of rows",
+                    path.display()
+                ))
+            })?;
+    }
+    Ok(InputFile {
+        footer_sha256: sha256(&footer),
+        path,
+        name,
+        size_bytes,
+        first_ordinal,
+        rows,
+        metadata,
+    })
+}
+
+/// The file's size and the bytes of its footer.
+fn footer_bytes(file: &mut File, path: &Path) -> anyhow::Result<(u64, Vec<u8>)> {
+    let not_parquet = |why: &str| {
+        Failure::data(format!("{} is not a Parquet file: {why}", path.display()))
+            .hint("it may still be being written: write elsewhere and rename, or use `wait_for`")
+    };
+    let context = || format!("cannot read {}", path.display());
+    let size_bytes = file.metadata().with_context(context)?.len();
+    if size_bytes < TAIL_BYTES + MAGIC.len() as u64 {
+        return Err(not_parquet(&format!("it has only {size_bytes} bytes")).into());
+    }
+    let mut tail = [0; TAIL_BYTES as usize];
+    file.seek(SeekFrom::End(-(TAIL_BYTES as i64)))
+        .and_then(|_| file.read_exact(&mut tail))
+        .with_context(context)?;
+    let [a, b, c, d, magic @ ..] = tail;
+    if &magic != MAGIC {
+        return Err(not_parquet("it does not end with the magic number PAR1").into());
+    }
+    let footer_length = u64::from(u32::from_le_bytes([a, b, c, d]));
+    if footer_length > MAX_FOOTER_BYTES || footer_length + TAIL_BYTES > size_bytes {
+        return Err(not_parquet(&format!("its footer claims {footer_length} bytes")).into());
+    }
+    let mut footer = vec![0; footer_length as usize];
+    file.seek(SeekFrom::End(-((TAIL_BYTES + footer_length) as i64)))
+        .and_then(|_| file.read_exact(&mut footer))
+        .with_context(context)?;
+    Ok((size_bytes, footer))
+}
+
+/// Name (relative to the input's root) and path of each file that `pattern` means, sorted by name.
+fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let path = Path::new(pattern);
+    if path.is_file() {
+        let name = path.file_name().unwrap_or_default();
+        return Ok(vec![(
+            name.to_string_lossy().into_owned(),
+            path.to_path_buf(),
+        )]);
+    }
+    let (root, glob) = if path.is_dir() {
+        let escaped = glob::Pattern::escape(pattern.trim_end_matches('/'));
+        (path.to_path_buf(), format!("{escaped}/**/*.parquet"))
+    } else {
+        (fixed_root(pattern), pattern.to_owned())
+    };
+    let matches = glob::glob(&glob).map_err(|error| {
+        Failure::config(format!(
+            "[source] path: `{pattern}` is not a valid pattern: {error}"
+        ))
+    })?;
+    let mut files = Vec::new();
+    for entry in matches {
+        let path = entry.map_err(|error| {
+            let path = error.path().display().to_string();
+            anyhow::Error::from(std::io::Error::from(error)).context(format!("cannot list {path}"))
+        })?;
+        if path.is_file() {
+            let name = path.strip_prefix(&root).unwrap_or(&path);
+            files.push((name.to_string_lossy().into_owned(), path));
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure::new(
+            Class::NoInput,
+            format!("no file matches [source] path `{pattern}`"),
+        )
+        .hint(format!(
+            "relative paths start at the working directory, {}; `wait_for` waits for input that comes late",
+            std::env::current_dir().unwrap_or_default().display()
+        ))
+        .into());
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The directories before the first one with a wildcard.
+fn fixed_root(pattern: &str) -> PathBuf {
+    let mut root = PathBuf::new();
+    let mut components = Path::new(pattern).components().peekable();
+    while let Some(component) = components.next() {
+        let text = component.as_os_str().to_string_lossy();
+        if components.peek().is_none() || text.contains(['*', '?', '[']) {
+            break;
+        }
+        root.push(component);
+    }
+    root
+}

@@ -1,0 +1,49 @@
+//! Parquet files as a run's input.
+//!
+//! [`ParquetInput::open`] fixes the input: which files, in which order, of which size, with which
+//! footer. Ordinals count the rows through all files in that order. [`manifest`] makes the list,
+//! [`projection`] decides which columns are read as which types, [`reader`] reads slices.
+//!
+//! Malformed files are data (exit 65), never a crash: arrow-rs treats panics on malformed input as
+//! ordinary bugs, so every call into it that looks at untrusted bytes is guarded against unwinding.
+
+pub mod manifest;
+pub mod projection;
+pub mod reader;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::error::Failure;
+
+pub use manifest::{InputFile, ParquetInput};
+pub use projection::Projection;
+pub use reader::{Chunk, ChunkReader};
+
+/// Runs `decode`, which looks at bytes of `file`, and turns its error or panic into a data
+/// failure that names the file.
+fn guarded<T>(
+    file: &Path,
+    what: &str,
+    decode: impl FnOnce() -> Result<T, parquet::errors::ParquetError>,
+) -> anyhow::Result<T> {
+    let reason = match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic_message(panic.as_ref()),
+    };
+    Err(
+        Failure::data(format!("{}: {what}: {reason}", file.display()))
+            .hint("the file is damaged or was not written completely; write or copy it again")
+            .into(),
+    )
+}
+
+/// What a caught panic said.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
+}

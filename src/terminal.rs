@@ -1,0 +1,232 @@
+//! The only file that prints or draws.
+//!
+//! Standard output is data; standard error is everything else: logs, errors, progress. Progress is
+//! a bar on a terminal, and a line every 30 seconds elsewhere. Nothing depends on colour.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the one place that does"
+)]
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::{Format, GlobalOptions, LogFormat};
+use crate::error;
+use crate::report::text::grouped;
+use crate::run::Progress;
+
+/// How often progress is written where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The process's streams.
+pub struct Terminal {
+    format: Format,
+    log_format: LogFormat,
+    bars: MultiProgress,
+}
+
+impl Terminal {
+    /// Takes the streams over: logs go to standard error from here on, around the progress bar.
+    pub fn new(options: &GlobalOptions) -> Self {
+        let bars = MultiProgress::new();
+        let level = match options.verbose {
+            0 => LevelFilter::INFO,
+            1 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        };
+        let writer = bars.clone();
+        let logs = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || AroundBars(writer.clone()));
+        // The one refusal there can be is a subscriber that is set already, and then logs work too.
+        let _ = match options.log_format {
+            LogFormat::Text => logs.try_init(),
+            LogFormat::Json => logs.json().flatten_event(true).try_init(),
+        };
+        std::panic::set_hook(Box::new(|panic| {
+            tracing::error!(location = ?panic.location(), "panic: {}", panic_text(panic));
+        }));
+        Self {
+            format: options.format,
+            log_format: options.log_format,
+            bars,
+        }
+    }
+
+    /// Form of standard output.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints data.
+    ///
+    /// # Errors
+    /// Standard output can not be written. A reader that went away is no error.
+    pub fn print(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let outcome = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| match text.ends_with('\n') {
+                true => Ok(()),
+                false => stdout.write_all(b"\n"),
+            })
+            .and_then(|()| stdout.flush());
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Prints `json` in JSON form, else `text`.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn print_either(
+        &self,
+        json: &impl serde::Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json => self.print(&serde_json::to_string(json)?)?,
+            Format::Text => self.print(&text())?,
+        }
+        Ok(())
+    }
+
+    /// Tells an error, with its hint and exit code.
+    pub fn error(&self, error: &anyhow::Error) {
+        let message = printable(&format!("{error:#}"));
+        let hint = error::hint(error).map(printable);
+        match self.log_format {
+            LogFormat::Json => {
+                let line = serde_json::json!({
+                    "timestamp": jiff::Timestamp::now().to_string(),
+                    "level": "ERROR",
+                    "message": message,
+                    "hint": hint,
+                    "exit_code": error::classify(error).exit_code(),
+                });
+                eprintln!("{line}");
+            }
+            LogFormat::Text => {
+                eprintln!("error: {message}");
+                if let Some(hint) = hint {
+                    eprintln!("hint: {hint}");
+                }
+            }
+        }
+    }
+
+    /// Begins to show progress of `what`.
+    pub fn progress(&self, what: &str) -> ProgressView {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = self.bars.add(ProgressBar::no_length());
+            let style = ProgressStyle::with_template(
+                "{prefix} [{bar:30}] {percent:>3} %  {human_pos} of {human_len} records  {per_sec}  {eta} left  {msg}",
+            );
+            if let Ok(style) = style {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_prefix(what.to_owned());
+            bar
+        });
+        ProgressView {
+            what: what.to_owned(),
+            bar,
+            begun: Instant::now(),
+            last_line: Instant::now(),
+            found: None,
+        }
+    }
+}
+
+/// Progress of one run. Dropping it clears the bar.
+pub struct ProgressView {
+    what: String,
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    last_line: Instant,
+    /// Records that were done before.
+    found: Option<u64>,
+}
+
+impl ProgressView {
+    /// Shows how far the run is.
+    pub fn show(&mut self, progress: Progress) {
+        let found = *self.found.get_or_insert(progress.records);
+        match &self.bar {
+            Some(bar) => {
+                if bar.length().is_none() {
+                    bar.set_length(progress.planned);
+                    // What an earlier attempt did must not count towards the rate.
+                    bar.set_position(found);
+                    bar.reset_eta();
+                }
+                bar.set_position(progress.records);
+                bar.set_message(format!("{} dead letters", grouped(progress.dead_letters)));
+            }
+            None if self.last_line.elapsed() >= LINE_INTERVAL => {
+                self.last_line = Instant::now();
+                let rate = (progress.records - found) as f64 / self.begun.elapsed().as_secs_f64();
+                let left = (progress.planned - progress.records) as f64 / rate;
+                tracing::info!(
+                    records = progress.records,
+                    planned = progress.planned,
+                    dead_letters = progress.dead_letters,
+                    records_per_second = rate.round(),
+                    seconds_left = if left.is_finite() {
+                        Some(left.round())
+                    } else {
+                        None
+                    },
+                    "{}",
+                    self.what
+                );
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for ProgressView {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Writes to standard error without tearing a progress bar.
+struct AroundBars(MultiProgress);
+
+impl Write for AroundBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    printable(&crate::source::parquet::panic_message(panic.payload()))
+}
+
+/// Text from outside (file names, column names) must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' => "\n".to_owned(),
+            control if control.is_control() => control.escape_default().to_string(),
+            other => other.to_string(),
+        })
+        .collect()
+}
