@@ -3,16 +3,12 @@
 //! Standard output is data; standard error is everything else: logs, errors, progress. Progress is
 //! a bar on a terminal, and a line every 30 seconds elsewhere. Nothing depends on colour.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the one place that does"
-)]
+#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Format, GlobalOptions, LogFormat};
@@ -126,23 +122,11 @@ impl Terminal {
 
     /// Begins to show progress of `what`.
     pub fn progress(&self, what: &str) -> ProgressView {
-        let bar = io::stderr().is_terminal().then(|| {
-            let bar = self.bars.add(ProgressBar::no_length());
-            let style = ProgressStyle::with_template(
-                "{prefix} [{bar:30}] {percent:>3} %  {human_pos} of {human_len} records  {per_sec}  {eta} left  {msg}",
-            );
-            if let Ok(style) = style {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar.set_prefix(what.to_owned());
-            bar
-        });
         ProgressView {
             what: what.to_owned(),
-            bar,
-            begun: Instant::now(),
+            bars: io::stderr().is_terminal().then(|| self.bars.clone()),
+            begun: None,
             last_line: Instant::now(),
-            found: None,
         }
     }
 }
@@ -150,42 +134,46 @@ impl Terminal {
 /// Progress of one run. Dropping it clears the bar.
 pub struct ProgressView {
     what: String,
-    bar: Option<ProgressBar>,
-    begun: Instant,
+    /// Where bars are drawn, if there is a terminal.
+    bars: Option<MultiProgress>,
+    begun: Option<Begun>,
     last_line: Instant,
-    /// Records that were done before.
-    found: Option<u64>,
+}
+
+/// Where a run stood when this process took it up.
+struct Begun {
+    at: Instant,
+    records: u64,
+    bar: Option<ProgressBar>,
 }
 
 impl ProgressView {
     /// Shows how far the run is.
     pub fn show(&mut self, progress: Progress) {
-        let found = *self.found.get_or_insert(progress.records);
-        match &self.bar {
+        let begun = self.begun.get_or_insert_with(|| Begun {
+            at: Instant::now(),
+            records: progress.records,
+            bar: self
+                .bars
+                .as_ref()
+                .map(|bars| bar(bars, &self.what, progress)),
+        });
+        match &begun.bar {
             Some(bar) => {
-                if bar.length().is_none() {
-                    bar.set_length(progress.planned);
-                    // What an earlier attempt did must not count towards the rate.
-                    bar.set_position(found);
-                    bar.reset_eta();
-                }
                 bar.set_position(progress.records);
                 bar.set_message(format!("{} dead letters", grouped(progress.dead_letters)));
             }
             None if self.last_line.elapsed() >= LINE_INTERVAL => {
                 self.last_line = Instant::now();
-                let rate = (progress.records - found) as f64 / self.begun.elapsed().as_secs_f64();
+                let done = (progress.records - begun.records) as f64;
+                let rate = done / begun.at.elapsed().as_secs_f64();
                 let left = (progress.planned - progress.records) as f64 / rate;
                 tracing::info!(
                     records = progress.records,
                     planned = progress.planned,
                     dead_letters = progress.dead_letters,
                     records_per_second = rate.round(),
-                    seconds_left = if left.is_finite() {
-                        Some(left.round())
-                    } else {
-                        None
-                    },
+                    seconds_left = left.is_finite().then(|| left.round()),
                     "{}",
                     self.what
                 );
@@ -197,10 +185,31 @@ impl ProgressView {
 
 impl Drop for ProgressView {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Some(Begun { bar: Some(bar), .. }) = &self.begun {
             bar.finish_and_clear();
         }
     }
+}
+
+fn bar(bars: &MultiProgress, what: &str, progress: Progress) -> ProgressBar {
+    let bar = bars.add(ProgressBar::new(progress.planned));
+    let style = ProgressStyle::with_template(
+        "{prefix} [{bar:30}] {percent:>3} %  {human_pos} of {human_len} records  {rate} records/s  {eta} left  {msg}",
+    );
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> ").with_key(
+            "rate",
+            |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                // A line of the bar that can not be written is drawn again in a moment.
+                let _ = text.write_str(&grouped(state.per_sec().round() as u64));
+            },
+        ));
+    }
+    bar.set_prefix(what.to_owned());
+    // What an earlier attempt did must not count towards the rate.
+    bar.set_position(progress.records);
+    bar.reset_eta();
+    bar
 }
 
 /// Writes to standard error without tearing a progress bar.

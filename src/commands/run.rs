@@ -74,6 +74,7 @@ pub fn run(
         }
     }
     let exit_code = score(&mut ledger, &job, date, &request, terminal)?;
+    ledger.close()?;
     Ok(match exit_code {
         0 => exit_code_of_earlier,
         exit_code => exit_code,

@@ -187,3 +187,59 @@ fn first_maximum(probabilities: &[f32]) -> (u32, f32) {
     }
     best
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Option<Vec<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn extreme_logits_give_probabilities() {
+        assert_eq!(sigmoid(0.0), 0.5);
+        assert_eq!(sigmoid(200.0), 1.0);
+        assert_eq!(sigmoid(-200.0), 0.0);
+        let mut probabilities = Vec::new();
+        softmax(&[1000.0, 1000.0, -1000.0], &mut probabilities);
+        assert_eq!(probabilities, [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn a_score_that_reaches_the_threshold_is_positive() {
+        let head = Head::new(Task::Binary, names(&["no", "yes"]), Some(0.5), None).unwrap();
+        let mut outputs = head.empty(2);
+        assert!(head.push(&[0.0], &mut outputs));
+        assert!(head.push(&[-1e-3], &mut outputs));
+        let Outputs::Binary { labels, .. } = outputs else {
+            panic!("not binary");
+        };
+        assert_eq!(labels, [1, 0]);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_no_output() {
+        let heads = [
+            Head::new(Task::Binary, names(&["no", "yes"]), None, None).unwrap(),
+            Head::new(Task::Multiclass, names(&["a", "b"]), None, None).unwrap(),
+            Head::new(Task::Regression, None, None, Some(TargetTransform::Log1p)).unwrap(),
+        ];
+        for head in heads {
+            let mut outputs = head.empty(1);
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let logits = vec![bad; head.logits()];
+                assert!(!head.push(&logits, &mut outputs));
+            }
+            assert!(outputs.is_empty());
+        }
+        // Finite, but its exponential is not.
+        let head = Head::new(Task::Regression, None, None, Some(TargetTransform::Log1p)).unwrap();
+        assert!(!head.push(&[1e30], &mut head.empty(1)));
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_first_class() {
+        assert_eq!(first_maximum(&[0.4, 0.4, 0.2]), (0, 0.4));
+    }
+}

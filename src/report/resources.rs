@@ -52,7 +52,7 @@ pub fn measure(begun: Instant, workers: usize, database: &Path) -> Resources {
         bytes_written: transferred("wchar"),
         free_disk_bytes: statvfs(directory)
             .ok()
-            .map(|disk| disk.blocks_available() as u64 * disk.fragment_size() as u64),
+            .map(|disk| disk.blocks_available() * disk.fragment_size()),
     }
 }
 

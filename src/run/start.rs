@@ -30,7 +30,7 @@ pub enum Started {
     /// The date was done already; nothing was written.
     AlreadyDone(Run),
     /// The run was worked on to its end.
-    Finished(Outcome),
+    Finished(Box<Outcome>),
 }
 
 /// Rows that a worker reads at a time, at most.
@@ -98,7 +98,7 @@ pub fn start(
     if let Err(error) = ledger.end_attempt(attempt, exit_code) {
         tracing::warn!("{error:#}");
     }
-    outcome.map(Started::Finished)
+    outcome.map(|outcome| Started::Finished(Box::new(outcome)))
 }
 
 fn work(

@@ -110,8 +110,7 @@ impl Worker {
         let encoded = prepared.bundle.encoder.encode(&columns)?;
         let mut inferring = Duration::ZERO;
         let mut scored = vec![false; ids.len()];
-        for row in 0..ids.len() {
-            let ordinal = chunk.first_ordinal + row as u64;
+        for (row, ordinal) in (0..ids.len()).zip(chunk.first_ordinal..) {
             match self.fate(slice, ordinal, row, &ids, kept.as_ref(), &encoded) {
                 Fate::Score => {
                     scored[row] = true;

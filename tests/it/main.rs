@@ -2,6 +2,14 @@
 //!
 //! One binary, so that the dependencies are linked once. Each module says what belongs in it.
 
+/// Rooms, homes and lengths.
+mod architecture;
 mod harness;
+/// `kill -9` and restart.
+mod kill;
+/// Law 4, as properties.
+mod same_bits;
 /// The fixtures against PyTorch's own predictions: what `make smoke` runs.
 mod smoke;
+/// `runs verify` against rows changed by hand.
+mod verify;

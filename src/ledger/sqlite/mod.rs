@@ -113,6 +113,17 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Closes the database, which folds the write-ahead log into its file.
+    ///
+    /// # Errors
+    /// I/O. What was committed is safe all the same.
+    pub fn close(self) -> anyhow::Result<()> {
+        let path = self.path;
+        self.runtime
+            .block_on(self.connection.close())
+            .classified(|| format!("cannot close {}", path.display()))
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,0 +1,88 @@
+# What a person or a CI types. `make` alone lists the targets.
+
+JOB      = jobs/flight-delay.toml
+DATABASE = sqlite://lamplighter.db
+
+TARGET      = $(or $(CARGO_TARGET_DIR),target)
+LAMPLIGHTER = $(TARGET)/release/lamplighter
+# On CI the lock file is the truth; at a desk it may follow Cargo.toml.
+LOCKED = $(if $(CI),--locked)
+
+CARGO_DENY = 0.20.2
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+.PHONY: help build run test smoke check fmt lint doc deny bench dist fixtures
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build:
+	cargo build --release $(LOCKED)
+
+# The report that is shown is that of the run that JOB and the date stand for, also if another run
+# is newer. A night that was withheld is shown too, and then fails.
+run: build ## score the flights of the fixtures for today into lamplighter.db, show the report
+	@mkdir -p $(TARGET)
+	@status=0; \
+	$(LAMPLIGHTER) run $(JOB) --database $(DATABASE) --format json >$(TARGET)/run.json || status=$$?; \
+	run=$$(sed -n 's/.*"run":"\([^"]*\)".*/\1/p' $(TARGET)/run.json); \
+	if [ -n "$$run" ]; then $(LAMPLIGHTER) report "$$run" --database $(DATABASE) || exit; fi; \
+	exit $$status
+
+test: ## all tests
+	cargo test --release $(LOCKED)
+
+smoke: ## the fixtures' jobs against PyTorch's predictions, in seconds once built
+	cargo test --release $(LOCKED) --test it smoke::
+
+check: fmt lint doc deny ## formatting, lints, docs, licences, banned crates, advisories
+
+fmt:
+	cargo fmt --check
+
+lint:
+	cargo clippy --release $(LOCKED) --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --release $(LOCKED) --no-deps --document-private-items
+
+# What is allowed, and why, is in .deny.toml.
+deny:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY) --root target/tools
+	cargo deny $(LOCKED) check bans licenses sources
+	@if cargo deny $(LOCKED) fetch db >/dev/null 2>&1; then \
+	    echo "cargo deny $(LOCKED) check --disable-fetch advisories"; \
+	    cargo deny $(LOCKED) check --disable-fetch advisories; \
+	else \
+	    echo "advisories NOT checked: their database cannot be reached from here"; \
+	fi
+
+RUNS = 10
+BENCH_DATABASE = $(TARGET)/bench.db
+BENCH = $(LAMPLIGHTER) run $(JOB) --database sqlite://$(BENCH_DATABASE)
+
+# From the start of the process to its end, a new database each time. Both ways print wall time.
+bench: build ## time the flight job from start to finish, into a new database each time
+	@if command -v hyperfine >/dev/null; then \
+	    hyperfine --warmup 1 --runs $(RUNS) --prepare 'rm -f $(BENCH_DATABASE)*' '$(BENCH)'; \
+	else \
+	    for run in $$(seq 0 $(RUNS)); do \
+	        rm -f $(BENCH_DATABASE)*; \
+	        begun=$$(date +%s%N); \
+	        $(BENCH) >/dev/null 2>$(TARGET)/bench.log || { cat $(TARGET)/bench.log >&2; exit 1; }; \
+	        ended=$$(date +%s%N); \
+	        [ $$run -eq 0 ] || echo $$(((ended - begun) / 1000)); \
+	    done >$(TARGET)/bench.txt && \
+	    sort -n $(TARGET)/bench.txt | awk '{ t[NR] = $$1 / 1000 } END { \
+	        printf "%d runs after one to warm up: median %.0f ms, fastest %.0f ms, slowest %.0f ms\n", \
+	            NR, (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2, t[1], t[NR] }'; \
+	fi
+	@rm -f $(BENCH_DATABASE)*
+
+dist: ## the binary to ship: smaller and faster, takes several times longer to build
+	cargo build --profile dist $(LOCKED)
+	@ls -l $(TARGET)/dist/lamplighter
+
+fixtures: ## make data, models and golden files anew (needs Python 3.11 and the network)
+	fixtures/train/make.sh

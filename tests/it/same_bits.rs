@@ -1,0 +1,192 @@
+//! Law 4: a prediction depends on record, bundle, precision, batch capacity and instruction set,
+//! and on nothing else.
+
+use std::path::PathBuf;
+
+use lamplighter::features::FeatureKind;
+use lamplighter::model::{Bundle, Mlp, numerics};
+use proptest::prelude::*;
+
+use crate::harness::{Ended, Workspace, repository};
+
+fn fixture_bundle(name: &str) -> Bundle {
+    numerics::confine_products_to_their_thread();
+    let directory: PathBuf = repository().join("fixtures/models").join(name);
+    Bundle::load(&directory, None, None).expect("the bundle")
+}
+
+/// Row `index` of a reproducible crowd of encoded records, as wild as encoding allows.
+fn record(bundle: &Bundle, index: u64) -> (Vec<f32>, Vec<u32>) {
+    let mut state = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let dense = (0..bundle.encoder.dense_width())
+        .map(|_| (next() % 8001) as f32 / 1000.0 - 4.0)
+        .collect();
+    let codes = bundle
+        .encoder
+        .features()
+        .iter()
+        .filter(|feature| feature.is_embedded())
+        .map(|feature| match &feature.kind {
+            FeatureKind::Categorical { categories, .. } => {
+                (next() % (categories.len() as u64 + 1)) as u32
+            }
+            FeatureKind::Numeric { .. } => 0,
+        })
+        .collect();
+    (dense, codes)
+}
+
+/// Bits of the logits of the record `subject` when it stands at `position` of a batch of
+/// `capacity`, among `neighbours` (`None`: padding).
+fn bits_at(
+    bundle: &Bundle,
+    subject: u64,
+    capacity: usize,
+    position: usize,
+    neighbours: Option<u64>,
+) -> Vec<u32> {
+    let (mut dense, mut codes) = (Vec::new(), Vec::new());
+    for row in 0..capacity {
+        let (more_dense, more_codes) = match (row == position, neighbours) {
+            (true, _) => record(bundle, subject),
+            (false, Some(seed)) => record(bundle, seed.wrapping_add(row as u64)),
+            (false, None) => (
+                vec![0.0; bundle.encoder.dense_width()],
+                vec![0; bundle.encoder.code_width()],
+            ),
+        };
+        dense.extend(more_dense);
+        codes.extend(more_codes);
+    }
+    let (dense, codes) = Mlp::batch(capacity, dense, codes).expect("a batch");
+    let logits = bundle.network.forward(&dense, &codes).expect("logits");
+    let logits: Vec<Vec<f32>> = logits.to_vec2().expect("rows");
+    logits[position]
+        .iter()
+        .map(|logit| logit.to_bits())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// All four activations are covered: relu, tanh, silu, gelu.
+    #[test]
+    fn a_record_scores_alike_at_every_place_and_among_any_neighbours(
+        name in prop::sample::select(vec!["flight-delay", "delay-bucket", "credit-default", "retail-sales"]),
+        capacity in prop::sample::select(vec![1usize, 2, 3, 7, 16, 17, 33, 64, 100, 257, 512]),
+        subject: u64,
+        place: prop::sample::Index,
+        neighbours: u64,
+    ) {
+        let bundle = fixture_bundle(name);
+        let alone = bits_at(&bundle, subject, capacity, 0, None);
+        let position = place.index(capacity);
+        prop_assert_eq!(&alone, &bits_at(&bundle, subject, capacity, position, Some(neighbours)));
+        prop_assert_eq!(&alone, &bits_at(&bundle, subject, capacity, capacity - 1, None));
+    }
+}
+
+/// A network wider than what a matrix product adds up in one go.
+#[test]
+fn wide_layers_are_summed_in_a_fixed_order() {
+    use candle_core::{Device, Tensor};
+    use lamplighter::features::Encoder;
+    use lamplighter::features::spec::{Feature, OutOfRange};
+    use lamplighter::model::mlp::Activation;
+    use lamplighter::model::weights::Weights;
+
+    let inputs = 1100;
+    let features: Vec<Feature> = (0..inputs)
+        .map(|index| Feature {
+            column: format!("f{index}"),
+            kind: FeatureKind::Numeric {
+                mean: 0.0,
+                std: 1.0,
+                min: f64::NEG_INFINITY,
+                max: f64::INFINITY,
+                fill: None,
+                out_of_range: OutOfRange::Keep,
+            },
+        })
+        .collect();
+    let weight: Vec<f32> = (0..inputs)
+        .map(|index| (index as f32 * 0.37).sin())
+        .collect();
+    let tensors = std::collections::HashMap::from([
+        (
+            "layers.0.weight",
+            Tensor::from_vec(weight.clone(), (1, inputs), &Device::Cpu).unwrap(),
+        ),
+        (
+            "layers.0.bias",
+            Tensor::from_vec(vec![0.25f32], 1, &Device::Cpu).unwrap(),
+        ),
+    ]);
+    let workspace = Workspace::new();
+    let path = workspace.path("wide.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let mut weights = Weights::parse(&std::fs::read(&path).unwrap(), "wide").unwrap();
+    let network = Mlp::load(&features, &[], Activation::Relu, 1, &mut weights).unwrap();
+    weights.finish().unwrap();
+    assert_eq!(Encoder::new(features).dense_width(), inputs);
+
+    let row: Vec<f32> = (0..inputs)
+        .map(|index| (index as f32 * 0.11).cos())
+        .collect();
+    let exact: f64 = 0.25
+        + weight
+            .iter()
+            .zip(&row)
+            .map(|(weight, value)| f64::from(*weight) * f64::from(*value))
+            .sum::<f64>();
+    for capacity in [1, 5, 512] {
+        let (dense, codes) = Mlp::batch(capacity, row.repeat(capacity), Vec::new()).unwrap();
+        let logits: Vec<Vec<f32>> = network.forward(&dense, &codes).unwrap().to_vec2().unwrap();
+        assert!(
+            logits
+                .iter()
+                .all(|logit| logit[0].to_bits() == logits[0][0].to_bits())
+        );
+        assert!(
+            (f64::from(logits[0][0]) - exact).abs() < 1e-4,
+            "{} {exact}",
+            logits[0][0]
+        );
+    }
+}
+
+/// Scores the flights with these further arguments and returns every prediction's bits.
+fn flights(arguments: &[&str]) -> std::collections::BTreeMap<String, String> {
+    let workspace = Workspace::new();
+    let database = format!("sqlite://{}", workspace.path("lamplighter.db").display());
+    let mut all = vec!["run", "jobs/flight-delay.toml", "--database", &database];
+    all.extend_from_slice(arguments);
+    Ended::of(workspace.command(&all).current_dir(repository())).expect(0);
+    workspace.prediction_bits(1)
+}
+
+#[test]
+fn workers_shards_and_chunks_do_not_change_a_bit() {
+    let reference = flights(&["--workers", "1"]);
+    assert!(reference.len() > 50_000);
+    let variants: [&[&str]; 4] = [
+        &["--workers", "2"],
+        &["--workers", "4"],
+        &["--workers", "3", "--set", "run.shard_size=1777"],
+        &["--workers", "2", "--set", "run.max_memory=1MiB"],
+    ];
+    for variant in variants {
+        // Not assert_eq: on failure it would print every flight twice.
+        assert!(
+            reference == flights(variant),
+            "{variant:?} changes predictions"
+        );
+    }
+}
