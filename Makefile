@@ -44,16 +44,17 @@ fmt:
 lint:
 	cargo clippy --release $(LOCKED) --all-targets -- -D warnings
 
+# Private items are documented too, so that links to them lead somewhere.
 doc:
-	RUSTDOCFLAGS="-D warnings" cargo doc --release $(LOCKED) --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release $(LOCKED) --no-deps --document-private-items
 
 # What is allowed, and why, is in .deny.toml.
 deny:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY) --root target/tools
 	cargo deny $(LOCKED) check bans licenses sources
 	@if cargo deny $(LOCKED) fetch db >/dev/null 2>&1; then \
-	    echo "cargo deny $(LOCKED) check --disable-fetch advisories"; \
-	    cargo deny $(LOCKED) check --disable-fetch advisories; \
+	    echo "cargo deny check advisories"; \
+	    cargo deny $(LOCKED) check advisories; \
 	else \
 	    echo "advisories NOT checked: their database cannot be reached from here"; \
 	fi

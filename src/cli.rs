@@ -1,4 +1,8 @@
 //! The command line: clap types, nothing else.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts: what stands in brackets is a section of the job file"
+)]
 
 use std::path::PathBuf;
 
@@ -13,10 +17,10 @@ Exit codes:
   69   database unavailable
   70   an invariant of lamplighter is broken: please report it
   74   disk or other I/O
-  75   interrupted, input not there yet, or locked by another process: start again
+  75   input not there yet, or locked by another process: start again
   77   permission denied
   78   job file, bundle, schema or fingerprint
-  101, 134, 137   panic, abort, killed: the next start continues";
+  101, 130, 134, 137, 143   panic, interrupted, aborted, killed, terminated: the next start continues";
 
 /// Nightly batch inference: every record scored once, or in the dead letters with a reason.
 #[derive(Parser)]
@@ -183,10 +187,10 @@ pub enum DeadLettersCommand {
 Example:
   lamplighter dead-letters list flight-delay@2026-11-23#1 --code out_of_range")]
     List(DeadLettersOptions),
-    /// Show what became of one record
+    /// Show the dead letters of one record
     #[command(after_help = "\
 Example:
-  lamplighter dead-letters show 2013-10-01-UA1545-EWR-0517")]
+  lamplighter dead-letters show 2013-10-01-US1877-EWR-0500")]
     Show {
         /// The record's id
         record_id: String,

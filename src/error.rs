@@ -5,6 +5,7 @@
 //! the exit code), a message that says what, where and why, and, where there is one, a hint that
 //! says what to do. Context added on top never hides the class.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 
@@ -137,6 +138,15 @@ fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> 
     error
         .downcast_ref::<E>()
         .or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<E>()))
+}
+
+/// What a caught panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
 }
 
 #[cfg(test)]

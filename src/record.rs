@@ -121,11 +121,11 @@ pub struct PredictionRow<'a> {
     /// Identity.
     pub record_id: Cow<'a, str>,
     /// Place in the run's input.
-    pub ordinal: u64,
+    pub ordinal: i64,
     /// Class name, for classification.
     pub label: Option<Cow<'a, str>>,
-    /// Probability, for classification.
-    pub score: Option<f32>,
+    /// Probability, for classification: an f32, widened.
+    pub score: Option<f64>,
     /// Value, for regression.
     pub value: Option<f64>,
     /// Further output as JSON text: all probabilities by class, for multiclass.
@@ -178,10 +178,16 @@ impl Predictions {
         (0..self.len()).map(|index| self.row(index))
     }
 
-    fn row(&self, index: usize) -> PredictionRow<'_> {
+    /// Identity of the prediction at `index`.
+    pub fn record_id(&self, index: usize) -> &str {
+        self.record_ids.value(index)
+    }
+
+    /// The prediction at `index`.
+    pub fn row(&self, index: usize) -> PredictionRow<'_> {
         let mut row = PredictionRow {
             record_id: Cow::Borrowed(self.record_ids.value(index)),
-            ordinal: self.ordinals[index],
+            ordinal: self.ordinals[index] as i64,
             label: None,
             score: None,
             value: None,
@@ -194,7 +200,7 @@ impl Predictions {
                 scores,
             } => {
                 row.label = Some(Cow::Borrowed(&classes[labels[index] as usize]));
-                row.score = Some(scores[index]);
+                row.score = Some(f64::from(scores[index]));
             }
             Outputs::Multiclass {
                 classes,
@@ -204,7 +210,7 @@ impl Predictions {
             } => {
                 let width = classes.len();
                 row.label = Some(Cow::Borrowed(&classes[labels[index] as usize]));
-                row.score = Some(scores[index]);
+                row.score = Some(f64::from(scores[index]));
                 row.output = Some(Cow::Owned(probabilities_json(
                     classes,
                     &probabilities[index * width..(index + 1) * width],
@@ -233,31 +239,33 @@ fn probabilities_json(classes: &[String], probabilities: &[f32]) -> String {
     json
 }
 
-/// The hash of what a shard wrote: SHA-256 over its predictions and dead letters, each in
-/// ascending order of ordinals.
+/// The hash of what a shard wrote: SHA-256 over its slice, the number of records that the filter
+/// dropped, and its predictions and dead letters, each in ascending order of ordinals.
 #[derive(Clone)]
 pub struct OutputHasher {
+    slice: [u64; 3],
     predictions: Sha256,
     dead_letters: Sha256,
 }
 
-impl Default for OutputHasher {
-    fn default() -> Self {
+impl OutputHasher {
+    /// For the shard of `records` records that begins at `first_ordinal`, of which the filter
+    /// dropped `filtered`.
+    pub fn new(first_ordinal: u64, records: u64, filtered: u64) -> Self {
         Self {
+            slice: [first_ordinal, records, filtered],
             predictions: Sha256::new(),
             dead_letters: Sha256::new(),
         }
     }
-}
 
-impl OutputHasher {
     /// Takes the next prediction.
     pub fn prediction(&mut self, row: &PredictionRow<'_>) {
         let hasher = &mut self.predictions;
         hasher.update(row.ordinal.to_le_bytes());
         text(hasher, Some(&row.record_id));
         text(hasher, row.label.as_deref());
-        bits(hasher, row.score.map(f32::to_le_bytes));
+        bits(hasher, row.score.map(f64::to_le_bytes));
         bits(hasher, row.value.map(f64::to_le_bytes));
         text(hasher, row.output.as_deref());
     }
@@ -265,7 +273,7 @@ impl OutputHasher {
     /// Takes the next dead letter.
     pub fn dead_letter(
         &mut self,
-        ordinal: u64,
+        ordinal: i64,
         record_id: Option<&str>,
         stage: &str,
         code: &str,
@@ -282,11 +290,23 @@ impl OutputHasher {
 
     /// The hash as lower-case hexadecimal digits.
     pub fn finish(self) -> String {
-        let mut both = Sha256::new();
-        both.update(self.predictions.finalize());
-        both.update(self.dead_letters.finalize());
-        hex::encode(both.finalize())
+        let mut all = Sha256::new();
+        for number in self.slice {
+            all.update(number.to_le_bytes());
+        }
+        all.update(self.predictions.finalize());
+        all.update(self.dead_letters.finalize());
+        hex::encode(all.finalize())
     }
+}
+
+/// The hash of what a run wrote: SHA-256 over its shards' output hashes, in their order.
+pub fn run_hash<'hashes>(output_hashes: impl IntoIterator<Item = &'hashes str>) -> String {
+    let mut hasher = Sha256::new();
+    for output_hash in output_hashes {
+        hasher.update(output_hash);
+    }
+    hex::encode(hasher.finalize())
 }
 
 /// Lengths keep neighbours apart ("ab","c" is not "a","bc"); the tag keeps null from empty.

@@ -3,8 +3,6 @@
 //! Standard output is data; standard error is everything else: logs, errors, progress. Progress is
 //! a bar on a terminal, and a line every 30 seconds elsewhere. Nothing depends on colour.
 
-#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
-
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -40,6 +38,8 @@ impl Terminal {
             .with_max_level(level)
             .with_target(false)
             .with_ansi(false)
+            // A log that nobody reads any more must not end the run.
+            .log_internal_errors(false)
             .with_writer(move || AroundBars(writer.clone()));
         // The one refusal there can be is a subscriber that is set already, and then logs work too.
         let _ = match options.log_format {
@@ -91,7 +91,7 @@ impl Terminal {
     ) -> anyhow::Result<()> {
         match self.format {
             Format::Json => self.print(&serde_json::to_string(json)?)?,
-            Format::Text => self.print(&text())?,
+            Format::Text => self.print(&printable(&text()))?,
         }
         Ok(())
     }
@@ -109,12 +109,12 @@ impl Terminal {
                     "hint": hint,
                     "exit_code": error::classify(error).exit_code(),
                 });
-                eprintln!("{line}");
+                say(&line.to_string());
             }
             LogFormat::Text => {
-                eprintln!("error: {message}");
+                say(&format!("error: {message}"));
                 if let Some(hint) = hint {
-                    eprintln!("hint: {hint}");
+                    say(&format!("hint: {hint}"));
                 }
             }
         }
@@ -212,6 +212,11 @@ fn bar(bars: &MultiProgress, what: &str, progress: Progress) -> ProgressBar {
     bar
 }
 
+/// Writes a line to standard error, if anybody still reads it: the exit code tells the same.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Writes to standard error without tearing a progress bar.
 struct AroundBars(MultiProgress);
 
@@ -226,7 +231,7 @@ impl Write for AroundBars {
 }
 
 fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
-    printable(&crate::source::parquet::panic_message(panic.payload()))
+    printable(&error::panic_message(panic.payload()))
 }
 
 /// Text from outside (file names, column names) must not steer the terminal.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{database_url, open_to_read};
+use super::database_url;
 use crate::cli::{DbCommand, GlobalOptions};
 use crate::ledger::{Access, Ledger};
 use crate::terminal::Terminal;
@@ -14,10 +14,11 @@ use crate::terminal::Terminal;
 pub fn run(command: &DbCommand, global: &GlobalOptions, terminal: &Terminal) -> anyhow::Result<u8> {
     let mut ledger = match command {
         DbCommand::Migrate => Ledger::open(&database_url(global, None)?, Access::Write)?,
-        DbCommand::Status => open_to_read(global)?,
+        DbCommand::Status => Ledger::open(&database_url(global, None)?, Access::Look)?,
     };
     let status = ledger.schema_status()?;
     let path = ledger.path().display().to_string();
+    ledger.close()?;
     let json = json!({ "database": path, "schema": status.applied, "known": status.known });
     terminal.print_either(&json, || {
         let verdict = match status.applied.cmp(&status.known) {

@@ -13,9 +13,6 @@ use crate::error::{Class, Failure};
 use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
 use crate::terminal::Terminal;
 
-/// Rows read from the ledger at a time.
-const PAGE: u32 = 10_000;
-
 /// Runs the command.
 ///
 /// # Errors
@@ -54,6 +51,9 @@ fn list(
         .map(|count| count.records)
         .sum();
     terminal.print_either(&letters, || {
+        if total == 0 {
+            return format!("{} has no such dead letters", run.name());
+        }
         let mut text = table(&letters);
         if total > letters.len() as u64 {
             // Writing to a String can not fail.
@@ -68,6 +68,9 @@ fn list(
     })
 }
 
+/// Dead letters that one id can have and be shown: duplicates repeat an id.
+const MOST_SHOWN: u32 = 1000;
+
 fn show(
     ledger: &mut Ledger,
     record_id: &str,
@@ -79,7 +82,7 @@ fn show(
         record_id: Some(record_id),
         ..DeadLetterFilter::default()
     };
-    let letters = ledger.dead_letters(run.run_id, filter, PAGE)?;
+    let letters = ledger.dead_letters(run.run_id, filter, MOST_SHOWN)?;
     if letters.is_empty() {
         return Err(Failure::new(
             Class::Usage,
@@ -106,14 +109,19 @@ fn table(letters: &[StoredDeadLetter]) -> String {
             text,
             "{:>10}  {:<32} {:<9} {:<18} {:<20} {}",
             letter.ordinal,
-            letter.record_id.as_deref().unwrap_or("-"),
+            cell(letter.record_id.as_deref()),
             letter.stage,
             letter.code,
-            letter.field.as_deref().unwrap_or("-"),
+            cell(letter.field.as_deref()),
             letter.message
         );
     }
     text
+}
+
+/// A text from outside as one cell: whatever it holds, it stays on its line.
+fn cell(text: Option<&str>) -> String {
+    text.unwrap_or("-").replace(['\n', '\t'], " ")
 }
 
 fn export(ledger: &mut Ledger, options: &ExportOptions, terminal: &Terminal) -> anyhow::Result<()> {
@@ -143,27 +151,17 @@ fn tell(written: u64, path: &Path) {
     tracing::info!(dead_letters = written, path = %path.display(), "exported");
 }
 
-/// Passes each dead letter as a line of JSON to `write`, in bounded memory.
+/// Passes each dead letter as a line of JSON to `write`. Returns how many there were.
 fn each_line(
     ledger: &mut Ledger,
     run_id: i64,
     options: &ExportOptions,
     mut write: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
-    let mut filter = DeadLetterFilter {
-        code: options.code.as_deref(),
-        ..DeadLetterFilter::default()
-    };
     let mut written = 0;
-    loop {
-        let page = ledger.dead_letters(run_id, filter, PAGE)?;
-        for letter in &page {
-            write(&serde_json::to_string(letter)?)?;
-            filter.from_ordinal = letter.ordinal + 1;
-        }
-        written += page.len() as u64;
-        if page.len() < PAGE as usize {
-            return Ok(written);
-        }
-    }
+    ledger.for_each_dead_letter(run_id, options.code.as_deref(), |letter| {
+        written += 1;
+        write(&serde_json::to_string(letter)?)
+    })?;
+    Ok(written)
 }

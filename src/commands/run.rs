@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::database_url;
 use crate::cli::{GlobalOptions, RunOptions};
-use crate::error;
+use crate::error::{self, Class};
 use crate::job::{Job, LoadOptions, LogicalDate};
 use crate::ledger::{Access, Ledger};
 use crate::report::text::{self, grouped};
+use crate::report::{RunReport, Verdict};
 use crate::run::identity::decide;
 use crate::run::start::{Request, Started, settings, start};
-use crate::run::{Decision, Prepared, plan};
+use crate::run::{Decision, Prepared, plan, wait};
 use crate::terminal::Terminal;
 
 /// Runs the command.
@@ -45,40 +46,57 @@ pub fn run(
         rescore: options
             .rescore
             .then(|| options.reason.clone().unwrap_or_default()),
+        resume_only: false,
     };
     if options.dry_run {
         return dry_run(&job, date, &url, &request, terminal);
     }
     let mut ledger = Ledger::open(&url, Access::Write)?;
-    let mut exit_code_of_earlier = 0;
-    if request.limit.is_none() {
-        for earlier in unfinished_dates(&mut ledger, &job, date)? {
-            tracing::info!(job = job.name, date = %earlier, "continuing an unfinished date");
-            let request = Request {
-                rescore: None,
-                ..request.clone()
-            };
-            match score(&mut ledger, &job, earlier, &request, terminal) {
-                Ok(0) => {}
-                Ok(exit_code) => exit_code_of_earlier = exit_code,
-                Err(failure) => {
-                    let failure = failure.context(format!("unfinished date {earlier}"));
-                    terminal.error(&failure);
-                    tracing::warn!(
-                        "{}@{earlier} stays unfinished and is tried again by the next start; `lamplighter runs cancel` gives it up",
-                        job.name
-                    );
-                    exit_code_of_earlier = error::classify(&failure).exit_code();
-                }
-            }
-        }
+    let exit_code_of_earlier = match request.limit {
+        None => catch_up(&mut ledger, &job, date, &request, terminal)?,
+        Some(_) => 0,
+    };
+    if !wait::is_there(&job, date)? {
+        // Other jobs may use the database while this one waits.
+        ledger.close()?;
+        wait::wait(&job, date)?;
+        ledger = Ledger::open(&url, Access::Write)?;
     }
-    let exit_code = score(&mut ledger, &job, date, &request, terminal)?;
+    let outcome = score(&mut ledger, &job, date, &request, terminal);
     ledger.close()?;
-    Ok(match exit_code {
+    Ok(match outcome? {
         0 => exit_code_of_earlier,
         exit_code => exit_code,
     })
+}
+
+/// Continues unfinished dates. Returns the exit code of the last one that failed, else 0.
+fn catch_up(
+    ledger: &mut Ledger,
+    job: &Job,
+    tonight: LogicalDate,
+    request: &Request,
+    terminal: &Terminal,
+) -> anyhow::Result<u8> {
+    let mut worst = 0;
+    for date in unfinished_dates(ledger, job, tonight)? {
+        tracing::info!(job = job.name, %date, "continuing an unfinished date");
+        let request = Request {
+            workers: request.workers,
+            resume_only: true,
+            ..Request::default()
+        };
+        match score(ledger, job, date, &request, terminal) {
+            Ok(0) => {}
+            Ok(exit_code) => worst = exit_code,
+            Err(failure) => {
+                let failure = failure.context(format!("unfinished date {date}"));
+                terminal.error(&failure);
+                worst = error::classify(&failure).exit_code();
+            }
+        }
+    }
+    Ok(worst)
 }
 
 /// Other dates with unfinished runs, the newest `catch_up` of them, the oldest first.
@@ -109,29 +127,50 @@ fn score(
     match started {
         Started::Finished(outcome) => {
             terminal.print_either(&outcome.report, || text::render(&outcome.report))?;
+            let ending = &outcome.report.outcome;
+            if ending.exit_code != 0 {
+                tracing::error!(
+                    run = outcome.report.run,
+                    exit_code = ending.exit_code,
+                    "not published: {}",
+                    ending.explanation
+                );
+            }
             Ok(outcome.exit_code)
         }
         Started::AlreadyDone(run) => {
-            let exit_code = run.exit_code.unwrap_or(0);
+            let exit_code = run
+                .exit_code
+                .and_then(|exit_code| u8::try_from(exit_code).ok())
+                .unwrap_or(Class::Internal.exit_code());
             tracing::info!(
                 run = %run.name(),
                 completed_at = run.completed_at,
                 exit_code,
                 "already complete, nothing to do"
             );
-            let report = ledger.report(run.run_id)?.unwrap_or_default();
-            let report: serde_json::Value = serde_json::from_str(&report)?;
-            terminal.print_either(&report, || {
-                format!(
-                    "{} is already complete and {}; `lamplighter report {}` shows its report",
-                    run.name(),
-                    run.publication.as_str(),
-                    run.name()
-                )
-            })?;
-            Ok(u8::try_from(exit_code).unwrap_or(0))
+            if let Some(report) = ledger.report(run.run_id)? {
+                let report: RunReport = serde_json::from_str(&report)?;
+                terminal.print_either(&report, || already_done(&report))?;
+            }
+            Ok(exit_code)
         }
     }
+}
+
+fn already_done(report: &RunReport) -> String {
+    let (run, ending) = (&report.run, &report.outcome);
+    let way_out = match ending.verdict {
+        Verdict::Published => format!("`lamplighter report {run}` shows its report"),
+        Verdict::Withheld | Verdict::Trial => {
+            "--rescore --reason \"…\" scores the date again".to_owned()
+        }
+    };
+    format!(
+        "{run} is already complete and {}: {}\n{way_out}",
+        ending.verdict.as_str(),
+        ending.explanation
+    )
 }
 
 /// What a run would do.
@@ -164,7 +203,7 @@ fn dry_run(
     let decision = match Ledger::open(url, Access::Read) {
         Ok(mut ledger) => decide(&mut ledger, &prepared, request.rescore.is_some())?,
         // No database yet is the one thing that a first run may lack.
-        Err(failure) if error::classify(&failure) == error::Class::NoInput => Decision::Plan,
+        Err(failure) if error::classify(&failure) == Class::NoInput => Decision::Plan,
         Err(failure) => return Err(failure),
     };
     let (_, shards) = plan::plan(job, &prepared, None)?;
@@ -216,7 +255,11 @@ fn describe(dry_run: &DryRun) -> String {
         ("digest", dry_run.digest.clone()),
         (
             "input",
-            format!("{} files, {}", dry_run.files, ByteSize(dry_run.input_bytes)),
+            format!(
+                "{}, {}",
+                text::files(dry_run.files as u64),
+                ByteSize(dry_run.input_bytes)
+            ),
         ),
         ("records", grouped(dry_run.records)),
         ("duplicates", grouped(dry_run.duplicates)),

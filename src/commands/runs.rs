@@ -27,19 +27,21 @@ pub fn run(
             terminal.print_either(&runs, || table(&runs))?;
         }
         RunsCommand::Show { run } => {
-            let mut ledger = open_to_read(global)?;
-            let run = find_run(&mut ledger, run.as_deref())?;
-            let details = Details {
-                shards: ledger.shards(run.run_id)?,
-                attempts: ledger.attempts(run.run_id)?,
-                run,
-            };
+            let details = open_to_read(global)?.at_one_moment(|ledger| {
+                let run = find_run(ledger, run.as_deref())?;
+                Ok(Details {
+                    shards: ledger.shards(run.run_id)?,
+                    attempts: ledger.attempts(run.run_id)?,
+                    run,
+                })
+            })?;
             terminal.print_either(&details, || describe(&details))?;
         }
         RunsCommand::Verify { run } => {
-            let mut ledger = open_to_read(global)?;
-            let run = find_run(&mut ledger, run.as_deref())?;
-            let verification = verify(&mut ledger, &run)?;
+            let verification = open_to_read(global)?.at_one_moment(|ledger| {
+                let run = find_run(ledger, run.as_deref())?;
+                verify(ledger, &run)
+            })?;
             terminal.print_either(&verification, || verdict(&verification))?;
             if !verification.ok {
                 return Ok(Class::Internal.exit_code());
@@ -59,6 +61,7 @@ pub fn run(
                 )
                 .into());
             }
+            ledger.close()?;
             terminal.print(&format!("{} is cancelled", run.name()))?;
         }
     }

@@ -40,6 +40,8 @@ pub enum Cause {
     NotANumber,
     /// Positive or negative infinity.
     Infinite,
+    /// Finite, but not once it is standardised and cast to f32.
+    TooLarge,
     /// Below the feature's `min`.
     BelowRange,
     /// Above the feature's `max`.
@@ -177,10 +179,13 @@ impl Encoder {
         let cells = encoded.dense.iter_mut().skip(at).step_by(self.dense_width);
         for (row, cell) in cells.take(values.len()).enumerate() {
             let value = values.values()[row];
-            // Out of the way of the common case: one test for in-range, NaN and infinity.
-            if values.is_valid(row) && value.is_finite() && value >= min && value <= max {
-                *cell = standardise(value);
-                continue;
+            // The common case: no NaN passes the comparisons.
+            if values.is_valid(row) && value >= min && value <= max {
+                let standardised = standardise(value);
+                if standardised.is_finite() {
+                    *cell = standardised;
+                    continue;
+                }
             }
             let null = values.is_null(row);
             let outcome = if null || value.is_nan() {
@@ -214,8 +219,15 @@ impl Encoder {
                     OutOfRange::Reject => Err(Cause::AboveRange),
                 }
             };
+            let outcome = outcome.and_then(|value| {
+                let standardised = standardise(value);
+                match standardised.is_finite() {
+                    true => Ok(standardised),
+                    false => Err(Cause::TooLarge),
+                }
+            });
             match outcome {
-                Ok(value) => *cell = standardise(value),
+                Ok(standardised) => *cell = standardised,
                 Err(cause) => {
                     encoded.rejections[row].get_or_insert(Rejection {
                         feature: index,
@@ -284,7 +296,7 @@ impl Rejection {
     pub fn code(&self) -> &'static str {
         match self.cause {
             Cause::Null | Cause::NotANumber => "missing_value",
-            Cause::Infinite => "not_finite",
+            Cause::Infinite | Cause::TooLarge => "not_finite",
             Cause::BelowRange | Cause::AboveRange => "out_of_range",
             Cause::UnknownCategory => "unknown_category",
         }
@@ -300,6 +312,7 @@ impl Rejection {
             Cause::Null => "the value is null".to_owned(),
             Cause::NotANumber => "the value is NaN".to_owned(),
             Cause::Infinite => "the value is infinite".to_owned(),
+            Cause::TooLarge => "the standardised value is too large for f32".to_owned(),
             Cause::BelowRange => format!("the value is below {min}"),
             Cause::AboveRange => format!("the value is above {max}"),
             Cause::UnknownCategory => "the value is none of the known categories".to_owned(),

@@ -93,7 +93,7 @@ pub struct ModelReference {
     pub bundle: PathBuf,
     /// What the bundle's digest must be: `sha256:` and 64 lower-case hexadecimal digits.
     pub digest: Option<String>,
-    /// Overrides the bundle's threshold; 0 to 1.
+    /// Overrides the bundle's threshold; between 0 and 1.
     pub threshold: Option<f32>,
     /// What numbers the model computes in.
     pub precision: Precision,
@@ -171,8 +171,9 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
             format!("expected `sha256:` and 64 lower-case hexadecimal digits, found {shown}");
         return Err(places.failure("model", "digest", problem));
     }
-    if let Some(threshold) = model.threshold.filter(|value| !(0.0..=1.0).contains(value)) {
-        let problem = format!("expected a probability from 0 to 1, found {threshold}");
+    let is_probability = |value: &f32| *value > 0.0 && *value < 1.0;
+    if let Some(threshold) = model.threshold.filter(|value| !is_probability(value)) {
+        let problem = format!("expected a number between 0 and 1, found {threshold}");
         return Err(places.failure("model", "threshold", problem));
     }
 

@@ -120,7 +120,7 @@ pub struct ModelSection {
     /// What numbers the model computes in. Default `"f32"`.
     #[serde(default)]
     pub precision: Precision,
-    /// Probability from which a binary prediction is positive, 0 to 1. Default: the bundle's.
+    /// Probability from which a binary prediction is positive, between 0 and 1. Default: the bundle's.
     pub threshold: Option<f32>,
 }
 

@@ -156,7 +156,7 @@ fn values_out_of_range_are_refused_with_place_and_range() {
         (
             "model.threshold",
             "1.01",
-            "expected a probability from 0 to 1, found 1.01",
+            "expected a number between 0 and 1, found 1.01",
         ),
         ("model.threshold", "-0.5", "found -0.5"),
         ("model.threshold", "nan", "found NaN"),

@@ -12,13 +12,13 @@ use crate::record::{DeadLetter, Predictions};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Its input is being fixed.
+    /// Its input is being fixed: a state that lasts where planning takes several transactions.
     Planning,
     /// Shards are, or wait to be, worked on.
     Running,
     /// Every shard is completed.
     Completed,
-    /// It can not be completed.
+    /// Given up because it can not be completed.
     Failed,
     /// Given up, by a person or by a later generation.
     Cancelled,
@@ -228,6 +228,8 @@ pub struct Run {
     pub duplicates: Option<i64>,
     /// Records that the filter dropped.
     pub filtered: Option<i64>,
+    /// Hash over the shards' output hashes.
+    pub output_hash: Option<String>,
     /// Exit code of the process that finished it.
     pub exit_code: Option<i64>,
     /// When it was planned.
@@ -306,6 +308,8 @@ pub struct Finish<'a> {
     pub publication: Publication,
     /// Counts, from the rows.
     pub totals: Totals,
+    /// Hash over the shards' output hashes, by [`crate::record::run_hash`].
+    pub output_hash: &'a str,
     /// Exit code of the process.
     pub exit_code: u8,
     /// One word: `published`, `withheld`, `trial`.
@@ -362,7 +366,7 @@ pub struct ShardRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct StoredDeadLetter {
     /// Place in the run's input.
-    pub ordinal: u64,
+    pub ordinal: i64,
     /// Identity, if it has one.
     pub record_id: Option<String>,
     /// `read`, `validate` or `infer`.
@@ -379,7 +383,7 @@ pub struct StoredDeadLetter {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeadLetterFilter<'a> {
     /// From this ordinal on.
-    pub from_ordinal: u64,
+    pub from_ordinal: i64,
     /// Only of this code.
     pub code: Option<&'a str>,
     /// Only of this record.

@@ -3,12 +3,13 @@
 //! Stored counters prove nothing, so what is stored as a row is counted as a row: each prediction
 //! and each dead letter is read back, assigned to its shard by ordinal, and hashed; hashes, counts
 //! and the conservation law (records = predictions + dead letters + filtered + erased) are then
-//! held against what the shard's transaction wrote.
+//! held against what the shard's transaction wrote. The shards' hashes are in turn held against the
+//! run's, and what consumers see against what the run says of itself.
 
 use serde::Serialize;
 
-use super::{DeadLetterFilter, Ledger, Run, ShardRow, State};
-use crate::record::OutputHasher;
+use super::{Ledger, Publication, Run, ShardRow, State};
+use crate::record::{DUPLICATE_ID, OutputHasher, run_hash};
 
 /// What [`verify`] found.
 #[derive(Debug, Serialize)]
@@ -31,13 +32,10 @@ pub struct Verification {
     pub findings: Vec<String>,
 }
 
-/// Dead letters are read in pages of this many.
-const PAGE: u32 = 10_000;
-
 struct Tally {
     predicted: u64,
     dead_letters: u64,
-    last_ordinal: Option<u64>,
+    last_ordinal: Option<i64>,
     hasher: OutputHasher,
 }
 
@@ -51,11 +49,15 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
     check_slices(run, &shards, &mut findings);
     let mut tallies: Vec<Tally> = shards
         .iter()
-        .map(|_| Tally {
+        .map(|shard| Tally {
             predicted: 0,
             dead_letters: 0,
             last_ordinal: None,
-            hasher: OutputHasher::default(),
+            hasher: OutputHasher::new(
+                shard.first_ordinal,
+                shard.records,
+                shard.filtered.unwrap_or(0),
+            ),
         })
         .collect();
 
@@ -76,38 +78,29 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
         tally.hasher.prediction(row);
     })?;
 
-    let mut dead_letters = 0u64;
-    let mut from_ordinal = 0;
-    loop {
-        let filter = DeadLetterFilter {
-            from_ordinal,
-            ..DeadLetterFilter::default()
-        };
-        let page = ledger.dead_letters(run.run_id, filter, PAGE)?;
-        for letter in &page {
-            dead_letters += 1;
-            from_ordinal = letter.ordinal + 1;
-            let Some(tally) = tally_of(&shards, &mut tallies, letter.ordinal) else {
-                findings.push(format!(
-                    "dead letter of ordinal {} lies outside every shard",
-                    letter.ordinal
-                ));
-                continue;
-            };
-            tally.dead_letters += 1;
-            tally.hasher.dead_letter(
-                letter.ordinal,
-                letter.record_id.as_deref(),
-                &letter.stage,
-                &letter.code,
-                letter.field.as_deref(),
-                &letter.message,
-            );
+    let (mut dead_letters, mut duplicates) = (0u64, 0u64);
+    ledger.for_each_dead_letter(run.run_id, None, |letter| {
+        dead_letters += 1;
+        duplicates += u64::from(letter.code == DUPLICATE_ID);
+        match tally_of(&shards, &mut tallies, letter.ordinal) {
+            None => findings.push(format!(
+                "dead letter of ordinal {} lies outside every shard",
+                letter.ordinal
+            )),
+            Some(tally) => {
+                tally.dead_letters += 1;
+                tally.hasher.dead_letter(
+                    letter.ordinal,
+                    letter.record_id.as_deref(),
+                    &letter.stage,
+                    &letter.code,
+                    letter.field.as_deref(),
+                    &letter.message,
+                );
+            }
         }
-        if page.len() < PAGE as usize {
-            break;
-        }
-    }
+        Ok(())
+    })?;
 
     let (mut filtered, mut unfinished) = (0, 0);
     for (shard, tally) in shards.iter().zip(tallies) {
@@ -119,19 +112,29 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
             check_unfinished(run, shard, &tally, &mut findings);
         }
     }
-    for (what, stored, counted) in [
-        ("predictions", run.predicted, predicted),
-        ("dead letters", run.dead_letters, dead_letters),
-        ("filtered records", run.filtered, filtered),
-    ] {
-        if let Some(stored) = stored
-            && stored as u64 != counted
-        {
-            findings.push(format!(
-                "the run counts {stored} {what}, but there are {counted}"
-            ));
+    if run.state == State::Completed {
+        for (what, stored, counted) in [
+            ("predictions", run.predicted, predicted),
+            ("dead letters", run.dead_letters, dead_letters),
+            ("duplicates", run.duplicates, duplicates),
+            ("filtered records", run.filtered, filtered),
+        ] {
+            if stored != Some(counted as i64) {
+                let stored = stored.map_or("none".to_owned(), |stored| stored.to_string());
+                findings.push(format!(
+                    "the run counts {stored} {what}, but there are {counted}"
+                ));
+            }
+        }
+        let hashes = shards
+            .iter()
+            .filter_map(|shard| shard.output_hash.as_deref());
+        if run.output_hash != Some(run_hash(hashes)) {
+            findings
+                .push("its shards are not the ones that were finished (hash differs)".to_owned());
         }
     }
+    check_publication(ledger, run, &mut findings)?;
     Ok(Verification {
         run: run.name().to_string(),
         ok: findings.is_empty(),
@@ -142,6 +145,34 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
         unfinished,
         findings,
     })
+}
+
+/// Consumers must see just the run that says so of itself, and only a whole one.
+fn check_publication(
+    ledger: &mut Ledger,
+    run: &Run,
+    findings: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let seen = ledger.published_run(&run.job, &run.logical_date)? == Some(run.run_id);
+    let published = run.publication == Publication::Published;
+    if seen != published {
+        findings.push(format!(
+            "the run is {}, but consumers {} it",
+            run.publication.as_str(),
+            if seen { "see" } else { "do not see" }
+        ));
+    }
+    if (seen || published) && (run.state != State::Completed || run.trial) {
+        findings.push(format!(
+            "the run is published, but it is {}",
+            if run.trial {
+                "a trial"
+            } else {
+                run.state.as_str()
+            }
+        ));
+    }
+    Ok(())
 }
 
 /// Shards must tile the run's ordinals.
@@ -211,8 +242,9 @@ fn check_unfinished(run: &Run, shard: &ShardRow, tally: &Tally, findings: &mut V
 fn tally_of<'tallies>(
     shards: &[ShardRow],
     tallies: &'tallies mut [Tally],
-    ordinal: u64,
+    ordinal: i64,
 ) -> Option<&'tallies mut Tally> {
+    let ordinal = u64::try_from(ordinal).ok()?;
     let index = shards
         .partition_point(|shard| shard.first_ordinal <= ordinal)
         .checked_sub(1)?;

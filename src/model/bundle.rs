@@ -8,7 +8,8 @@ use anyhow::Context;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::mlp::{Activation, Mlp};
+use super::activation::Activation;
+use super::mlp::Mlp;
 use super::outputs::Head;
 use super::weights::Weights;
 use crate::error::Failure;
@@ -160,6 +161,12 @@ impl Bundle {
         columns.sort_unstable();
         if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Failure::config(format!("feature `{}` is listed twice", twice[0])).into());
+        }
+        if let (Some(_), false) = (threshold, spec.model.task == Task::Binary) {
+            return Err(Failure::config(
+                "the job sets [model] threshold, but the model is not of task \"binary\"",
+            )
+            .into());
         }
         let head = Head::new(
             spec.model.task,

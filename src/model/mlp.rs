@@ -5,8 +5,8 @@
 
 use candle_core::{Device, Tensor};
 use candle_nn::{Embedding, Linear, Module};
-use serde::Deserialize;
 
+use super::activation::Activation;
 use super::weights::Weights;
 use crate::features::spec::{Feature, FeatureKind};
 
@@ -14,20 +14,6 @@ use crate::features::spec::{Feature, FeatureKind};
 /// product's blocks follow the host's cache sizes, and with them the rounding; so wider layers are
 /// cut into slices of this width, added in order.
 const MAX_INNER: usize = 512;
-
-/// The function between layers, as PyTorch defines it.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// max(0, x)
-    Relu,
-    /// x · Φ(x), exact (by erf)
-    Gelu,
-    /// tanh(x)
-    Tanh,
-    /// x · sigmoid(x)
-    Silu,
-}
 
 /// A multilayer perceptron over encoded features.
 pub struct Mlp {
@@ -157,17 +143,6 @@ fn load_pieces(features: &[Feature], weights: &mut Weights) -> anyhow::Result<Ve
         }
     }
     Ok(pieces)
-}
-
-impl Activation {
-    fn forward(self, input: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Activation::Relu => input.relu(),
-            Activation::Gelu => input.gelu_erf(),
-            Activation::Tanh => input.tanh(),
-            Activation::Silu => input.silu(),
-        }
-    }
 }
 
 /// A linear layer whose products never exceed [`MAX_INNER`].

@@ -5,12 +5,14 @@
 //! turns logits into labels, scores and values. [`numerics`] decides how many threads a product
 //! may use (one) and names the instruction set that the bits depend on.
 
+pub mod activation;
 pub mod bundle;
 pub mod mlp;
 pub mod numerics;
 pub mod outputs;
 pub mod weights;
 
+pub use activation::Activation;
 pub use bundle::{Bundle, Task};
 pub use mlp::Mlp;
 pub use outputs::Head;

@@ -145,15 +145,20 @@ impl std::fmt::Debug for Distribution {
     }
 }
 
+/// Greatest magnitude that enters a distribution: JSON has no infinity to store a sum in.
+const LARGEST: f64 = 1e280;
+
 impl Distribution {
-    /// Takes one finite number.
+    /// Takes one finite number. Beyond ±1e280 it counts as that, so that no sum overflows.
     pub fn add(&mut self, value: f64) {
+        let value = value.clamp(-LARGEST, LARGEST);
         self.sketch
             .get_or_insert_with(|| DDSketch::new(Config::defaults()))
             .add(value);
         let difference = value - self.mean;
         self.mean += difference / self.count() as f64;
         self.squared_deviations += difference * (value - self.mean);
+        self.squared_deviations = self.squared_deviations.min(f64::MAX);
     }
 
     /// Takes all numbers of another distribution.
@@ -161,16 +166,19 @@ impl Distribution {
         let Some(others) = &other.sketch else {
             return;
         };
-        let (mine, theirs) = (self.count() as f64, other.count() as f64);
+        let Some(sketch) = &mut self.sketch else {
+            *self = other.clone();
+            return;
+        };
+        // Only sketches of different configurations refuse to merge; all of ours are alike.
+        let mine = sketch.count();
+        let _ = sketch.merge(others);
+        let (mine, theirs) = (mine as f64, other.count() as f64);
         let difference = other.mean - self.mean;
         self.mean += difference * theirs / (mine + theirs);
         self.squared_deviations +=
             other.squared_deviations + difference * difference * mine * theirs / (mine + theirs);
-        match &mut self.sketch {
-            None => self.sketch = Some(others.clone()),
-            // Only sketches of different configurations refuse to merge; all of ours are alike.
-            Some(sketch) => _ = sketch.merge(others),
-        }
+        self.squared_deviations = self.squared_deviations.min(f64::MAX);
     }
 
     /// How many numbers there were.
@@ -270,6 +278,20 @@ mod tests {
         sorted.sort_by(f64::total_cmp);
         let exact = sorted[(0.95 * 999.0) as usize];
         assert!((merged.p95 - exact).abs() <= 0.011 * exact.abs());
+    }
+
+    #[test]
+    fn extreme_values_survive_storage() {
+        let mut one = Distribution::default();
+        [f64::MAX, -f64::MAX, 1e200, 0.0].map(|value| one.add(value));
+        let mut other = Distribution::default();
+        other.merge(&one);
+        other.merge(&one);
+        let stored = serde_json::to_string(&other).unwrap();
+        let read: Distribution = serde_json::from_str(&stored).unwrap();
+        let summary = read.summary().unwrap();
+        assert_eq!(summary.count, 8);
+        assert!(summary.mean.is_finite() && summary.standard_deviation.is_finite());
     }
 
     #[test]

@@ -61,8 +61,8 @@ fn write_identity(out: &mut String, report: &RunReport) -> fmt::Result {
         out,
         "input",
         format_args!(
-            "{} files, {}",
-            report.input.files,
+            "{}, {}",
+            files(report.input.files),
             ByteSize(report.input.bytes)
         ),
     )
@@ -227,6 +227,14 @@ fn share(count: u64, of: u64) -> String {
         grouped(count),
         100.0 * count as f64 / of as f64
     )
+}
+
+/// A number of files, in words.
+pub fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{} files", grouped(count)),
+    }
 }
 
 /// 1234567 as 1,234,567.

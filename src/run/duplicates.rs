@@ -3,13 +3,16 @@
 //! An id is reduced to a 128-bit keyed hash (SipHash under two random keys, which nobody can aim
 //! at), so equal hashes mean equal ids for all purposes: among a billion ids the chance of a
 //! collision is below 1e-20. Up to [`IN_MEMORY`] hashes are kept in memory; beyond that they go to
-//! temporary files, partitioned so that equal ids meet in the same one.
+//! temporary files, partitioned so that equal ids meet in the same one. An input in which so many
+//! records share ids that even this would fill memory has no identity worth the name, and is refused.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use anyhow::Context;
+
+use crate::error::Failure;
 
 /// Entries that are kept in memory: 24 MiB.
 const IN_MEMORY: usize = 1 << 20;
@@ -18,6 +21,15 @@ const IN_MEMORY: usize = 1 << 20;
 const PARTITIONS: usize = 256;
 
 const ENTRY_BYTES: usize = 24;
+
+/// Duplicates beyond this are refused: 80 MB.
+const MOST_DUPLICATES: usize = 10_000_000;
+
+/// Entries of one file that are read back in any case: 96 MiB.
+const LARGE_PARTITION: usize = 1 << 22;
+
+/// Beyond that, a file this many times the average holds many records of few ids, and is refused.
+const SKEW: usize = 16;
 
 /// Hash of an id, and the ordinal of its record. Sorting brings equal ids together, the lowest
 /// ordinal first.
@@ -29,6 +41,7 @@ pub struct DuplicateFinder {
     entries: Vec<Entry>,
     spilled: Vec<BufWriter<File>>,
     in_memory: usize,
+    spilled_entries: usize,
 }
 
 impl Default for DuplicateFinder {
@@ -44,6 +57,7 @@ impl DuplicateFinder {
             entries: Vec::new(),
             spilled: Vec::new(),
             in_memory,
+            spilled_entries: 0,
         }
     }
 
@@ -63,16 +77,20 @@ impl DuplicateFinder {
     /// Ordinals of records whose id a record with a lower ordinal has, ascending.
     ///
     /// # Errors
-    /// A temporary file can not be read back (74).
+    /// Too many records share their ids (65); a temporary file can not be read back (74).
     pub fn finish(mut self) -> anyhow::Result<Vec<u64>> {
         let mut duplicates = Vec::new();
         if self.spilled.is_empty() {
             collect(&mut self.entries, &mut duplicates);
         } else {
             self.spill()?;
+            let largest = LARGE_PARTITION.max(SKEW * self.spilled_entries / PARTITIONS);
             for partition in std::mem::take(&mut self.spilled) {
-                let mut entries = read_back(partition).context(TEMPORARY_FILE)?;
+                let mut entries = read_back(partition, largest)?;
                 collect(&mut entries, &mut duplicates);
+                if duplicates.len() > MOST_DUPLICATES {
+                    return Err(no_identity(duplicates.len()));
+                }
             }
         }
         duplicates.sort_unstable();
@@ -84,6 +102,7 @@ impl DuplicateFinder {
             let file = tempfile::tempfile().context(TEMPORARY_FILE)?;
             self.spilled.push(BufWriter::new(file));
         }
+        self.spilled_entries += self.entries.len();
         for (first, second, ordinal) in self.entries.drain(..) {
             let partition = &mut self.spilled[(first >> 56) as usize];
             for part in [first, second, ordinal] {
@@ -99,21 +118,34 @@ impl DuplicateFinder {
 const TEMPORARY_FILE: &str =
     "cannot use a temporary file for the search for duplicate ids (TMPDIR chooses the directory)";
 
-fn read_back(partition: BufWriter<File>) -> std::io::Result<Vec<Entry>> {
-    let mut file = partition.into_inner()?;
-    let bytes = file.seek(SeekFrom::End(0))?;
-    file.rewind()?;
+fn read_back(partition: BufWriter<File>, largest: usize) -> anyhow::Result<Vec<Entry>> {
+    let mut file = partition
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
+        .context(TEMPORARY_FILE)?;
+    let bytes = file.seek(SeekFrom::End(0)).context(TEMPORARY_FILE)?;
+    file.rewind().context(TEMPORARY_FILE)?;
+    let count = bytes as usize / ENTRY_BYTES;
+    if count > largest {
+        return Err(no_identity(count));
+    }
     let mut reader = BufReader::new(file);
-    let mut entries = Vec::with_capacity(bytes as usize / ENTRY_BYTES);
     let mut part = [0; 8];
     let mut next = || {
-        reader.read_exact(&mut part)?;
-        Ok::<u64, std::io::Error>(u64::from_le_bytes(part))
+        reader.read_exact(&mut part).context(TEMPORARY_FILE)?;
+        Ok::<u64, anyhow::Error>(u64::from_le_bytes(part))
     };
-    for _ in 0..bytes as usize / ENTRY_BYTES {
-        entries.push((next()?, next()?, next()?));
-    }
-    Ok(entries)
+    (0..count)
+        .map(|_| Ok((next()?, next()?, next()?)))
+        .collect()
+}
+
+fn no_identity(records: usize) -> anyhow::Error {
+    Failure::data(format!(
+        "more than {records} records share their id with another one"
+    ))
+    .hint("[source] id_column must name a column that tells records apart")
+    .into()
 }
 
 fn collect(entries: &mut [Entry], duplicates: &mut Vec<u64>) {

@@ -9,6 +9,7 @@ use crate::error::{Class, Failure};
 use crate::job::Job;
 use crate::ledger::{DeadLetterCount, Finish, Ledger, Publication, Run, Totals};
 use crate::monitor::ShardStats;
+use crate::record::run_hash;
 use crate::report::{
     Counts, Ending, InputIdentity, ModelIdentity, OutputDistribution, RunReport, Timing, Verdict,
     resources,
@@ -60,13 +61,19 @@ pub fn finalize(
     conserve(run, totals)?;
     let dead_letters = ledger.dead_letter_counts(run.run_id)?;
     let mut stats = ShardStats::default();
-    for stored in ledger.shard_stats(run.run_id)? {
-        stats.merge(&serde_json::from_str(&stored)?);
-    }
+    ledger.for_each_shard_stats(run.run_id, |stored| {
+        stats.merge(&serde_json::from_str(stored)?);
+        Ok(())
+    })?;
     stats.seconds.commit = course.committing.as_secs_f64();
     let outcome = judge(run, job, totals, &dead_letters);
     let attempts = ledger.attempts(run.run_id)?.len() as u64;
-    let shards = ledger.progress(run.run_id)?.shards;
+    let shards = ledger.shards(run.run_id)?;
+    let output_hash = run_hash(
+        shards
+            .iter()
+            .filter_map(|shard| shard.output_hash.as_deref()),
+    );
     let report = RunReport {
         run: run.name().to_string(),
         run_id: run.run_id,
@@ -101,7 +108,7 @@ pub fn finalize(
             duplicates: totals.duplicates,
             filtered: totals.filtered,
             erased: 0,
-            shards,
+            shards: shards.len() as u64,
         },
         dead_letters,
         columns: stats.columns.clone(),
@@ -124,6 +131,7 @@ pub fn finalize(
         &Finish {
             publication,
             totals,
+            output_hash: &output_hash,
             exit_code: report.outcome.exit_code,
             verdict: report.outcome.verdict.as_str(),
             duration_seconds: report.timing.duration_seconds,

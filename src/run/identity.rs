@@ -2,7 +2,7 @@
 
 use super::Prepared;
 use crate::error::Failure;
-use crate::ledger::{Ledger, Publication, Run, State};
+use crate::ledger::{Ledger, Run, State};
 
 /// What a start has to do.
 #[derive(Debug)]
@@ -29,34 +29,35 @@ pub fn decide(ledger: &mut Ledger, prepared: &Prepared, rescore: bool) -> anyhow
         return Ok(Decision::Plan);
     }
     let date = prepared.date.to_string();
-    let runs = ledger.runs_of_date(&prepared.job, &date)?;
-    let mut runs = runs.into_iter().rev().filter(|run| !run.trial);
-    let Some(newest) = runs.find(|run| run.state != State::Cancelled) else {
-        return Ok(Decision::Plan);
-    };
-    let same = newest.fingerprint == prepared.fingerprint;
-    if same && newest.state.is_unfinished() {
-        return resumable(newest, prepared).map(Decision::Resume);
+    let mut runs = ledger.runs_of_date(&prepared.job, &date)?;
+    runs.retain(|run| !run.trial && run.fingerprint == prepared.fingerprint);
+    // The newest first: of a date's generations with this fingerprint, that is the one meant.
+    runs.reverse();
+    if let Some(run) = runs.iter().find(|run| run.state.is_unfinished()) {
+        return resumable(run.clone(), prepared).map(Decision::Resume);
     }
     if rescore {
         return Ok(Decision::Plan);
     }
-    if same && newest.state == State::Completed {
-        return Ok(Decision::Done(newest));
-    }
-    match ledger.published_run(&prepared.job, &date)? {
-        None => Ok(Decision::Plan),
-        Some(run_id) => {
-            let published = ledger.run(run_id)?.unwrap_or(newest);
-            debug_assert_eq!(published.publication, Publication::Published);
-            Err(Failure::config(format!(
-                "{} is published, but input, bundle or settings have changed since: {}",
-                published.name(),
-                difference(&published, prepared)
-            ))
-            .hint("to score the date again and replace what is published, add --rescore --reason \"…\"")
-            .into())
-        }
+    let published = match ledger.published_run(&prepared.job, &date)? {
+        Some(run_id) => ledger.run(run_id)?,
+        None => None,
+    };
+    match published {
+        Some(run) if run.fingerprint == prepared.fingerprint => Ok(Decision::Done(run)),
+        Some(run) => Err(Failure::config(format!(
+            "{} is published, but input, bundle or settings have changed since: {}",
+            run.name(),
+            difference(&run, prepared)
+        ))
+        .hint("to score the date again and replace what is published, add --rescore --reason \"…\"")
+        .into()),
+        None => Ok(
+            match runs.into_iter().find(|run| run.state == State::Completed) {
+                Some(withheld) => Decision::Done(withheld),
+                None => Decision::Plan,
+            },
+        ),
     }
 }
 
@@ -77,9 +78,10 @@ fn resumable(run: Run, prepared: &Prepared) -> anyhow::Result<Run> {
 fn difference(run: &Run, prepared: &Prepared) -> String {
     if run.model_digest != prepared.bundle.digest {
         return format!(
-            "the bundle was {} {}, now it is {} {} ({})",
+            "the bundle was {} {} ({}), now it is {} {} ({})",
             run.model_name,
             run.model_version,
+            run.model_digest,
             prepared.bundle.name,
             prepared.bundle.version,
             prepared.bundle.digest

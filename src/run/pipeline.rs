@@ -15,15 +15,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::Prepared;
 use super::worker::Worker;
-use crate::error::Failure;
+use crate::error::{Failure, panic_message};
 use crate::ledger::{Claim, Ledger, ShardCommit};
-use crate::source::parquet::panic_message;
 
 /// How a run works; nothing that a prediction depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Worker threads.
     pub workers: usize,
+    /// Finished shards that may wait for the database.
+    pub room: usize,
     /// Rows that a worker reads at a time.
     pub chunk_rows: usize,
 }
@@ -79,8 +80,8 @@ pub fn execute(
         .build()
         .context("cannot start the workers")?;
     let (work, blocks) = unbounded();
-    // Room for one finished shard a worker; a worker that is further ahead waits.
-    let (scored, results) = bounded(settings.workers);
+    // A worker that is further ahead waits.
+    let (scored, results) = bounded(settings.room);
     let stop = AtomicBool::new(false);
     pool.in_place_scope(|scope| {
         for _ in 0..settings.workers {
@@ -160,10 +161,10 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Claims blocks until every worker has one in hand and one to go on with.
+    /// Claims blocks until there is one in wait for every worker.
     fn hand_out(&mut self, ledger: &mut Ledger, work: &Sender<Vec<Claim>>) -> anyhow::Result<()> {
         let block = self.block();
-        while self.unclaimed > 0 && self.in_hand < 2 * block * self.workers {
+        while self.unclaimed > 0 && work.len() < self.workers {
             let claims = ledger.claim_shards(self.run_id, &self.owner, block)?;
             if claims.is_empty() {
                 self.unclaimed = 0;

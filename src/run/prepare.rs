@@ -1,14 +1,12 @@
 //! Opens and checks what a run needs, before anything is claimed or written.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::wait::wait_for;
 use crate::error::{Class, Failure};
 use crate::features::FeatureKind;
 use crate::job::{Job, LogicalDate};
@@ -48,13 +46,10 @@ impl Prepared {
     /// Opens input and bundle of `job` for `date`, and checks that they go together.
     ///
     /// # Errors
-    /// Input missing or too small (66), not there yet (75), broken or not of the bundle's columns
+    /// Input missing or too small (66), broken or not of the bundle's columns
     /// (65); bundle or SQL at fault (78).
     pub fn new(job: &Job, date: LogicalDate, limit: Option<u64>) -> anyhow::Result<Self> {
         let source = &job.source;
-        if let Some(marker) = &source.wait_for {
-            wait_for(Path::new(&date.expand(marker)?), source.wait)?;
-        }
         let bundle = Bundle::load(
             &job.model.bundle,
             job.model.digest.as_deref(),
@@ -148,6 +143,27 @@ impl Prepared {
             })
             .collect::<anyhow::Result<_>>()?;
         Ok((ids, kept, columns))
+    }
+
+    /// About what a row takes while it is read and encoded: decoded columns, what the feature's
+    /// casts make of them, the encoded matrix.
+    pub fn bytes_per_row(&self) -> u64 {
+        const DECODED_VALUE: usize = 32;
+        let encoder = &self.bundle.encoder;
+        let decoded = (self.projection.width() + encoder.features().len()) * DECODED_VALUE;
+        let encoded = (encoder.dense_width() + encoder.code_width()) * size_of::<f32>();
+        (decoded + encoded) as u64
+    }
+
+    /// Instruction set of this host's products.
+    pub fn numerics(&self) -> &'static str {
+        numerics::path()
+    }
+
+    /// About what a scored record takes until it is in the database.
+    pub fn bytes_per_output(&self) -> u64 {
+        const ID_AND_NUMBERS: u64 = 96;
+        ID_AND_NUMBERS + (self.bundle.head.logits() * size_of::<f32>()) as u64
     }
 
     fn ids_and_kept(
@@ -273,21 +289,4 @@ fn fingerprint(job: &Job, bundle: &Bundle, input: &ParquetInput, limit: Option<u
         },
     });
     hex::encode(Sha256::digest(identity.to_string()))
-}
-
-impl Prepared {
-    /// About what a row takes while it is read and encoded: decoded columns, what the feature's
-    /// casts make of them, the encoded matrix.
-    pub fn bytes_per_row(&self) -> u64 {
-        const DECODED_VALUE: usize = 32;
-        let encoder = &self.bundle.encoder;
-        let decoded = (self.projection.width() + encoder.features().len()) * DECODED_VALUE;
-        let encoded = (encoder.dense_width() + encoder.code_width()) * size_of::<f32>();
-        (decoded + encoded) as u64
-    }
-
-    /// Instruction set of this host's products.
-    pub fn numerics(&self) -> &'static str {
-        numerics::path()
-    }
 }

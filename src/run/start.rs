@@ -23,6 +23,8 @@ pub struct Request {
     pub limit: Option<u64>,
     /// Score a finished date again, for this reason.
     pub rescore: Option<String>,
+    /// Go on with an unfinished run, but begin no new one.
+    pub resume_only: bool,
 }
 
 /// What came of a start.
@@ -56,11 +58,27 @@ pub fn start(
         Decision::Done(run) => return Ok(Started::AlreadyDone(run)),
         Decision::Resume(run) => {
             let released = ledger.release_abandoned_claims(run.run_id)?;
+            if request.rescore.is_some() {
+                tracing::info!("this generation is already under way; its own reason stands");
+            }
             tracing::info!(run = %run.name(), abandoned_shards = released, "resuming");
             run.run_id
         }
+        Decision::Plan if request.resume_only => {
+            return Err(Failure::config(format!(
+                "the unfinished run of {}@{date} can not be continued: its input, bundle or settings have changed since",
+                job.name
+            ))
+            .hint(format!(
+                "`lamplighter run … --date {date}` scores that date with what there is now; `lamplighter runs cancel` gives it up"
+            ))
+            .into());
+        }
         Decision::Plan => {
             let (run, shards) = plan::plan(job, &prepared, request.rescore.as_deref())?;
+            for replaced in ledger.unfinished_runs(&run.job, &run.logical_date, run.trial)? {
+                tracing::warn!(run = %replaced.name(), "giving up an unfinished run: input, bundle or settings have changed since");
+            }
             ledger.plan_run(&run, &shards)?
         }
     };
@@ -132,18 +150,30 @@ fn leave(ledger: &mut Ledger, run: &Run) {
     }
 }
 
-/// Worker threads and chunk size, within `max_memory`.
+/// Worker threads, chunk size and the room for finished shards, within `max_memory`: at most a
+/// quarter of it for chunks and half of it for finished shards.
 pub fn settings(job: &Job, prepared: &Prepared, workers: Option<usize>) -> Settings {
-    let workers = match workers.unwrap_or(job.workers) {
+    let wanted = match workers.unwrap_or(job.workers) {
         // Respects CPU affinity and the quota of control groups.
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    // A quarter for chunks; the rest is for shards on their way to the database.
-    let for_chunks = job.max_memory_bytes / 4 / workers as u64;
-    let rows = for_chunks / prepared.bytes_per_row();
+    let finished_shard = job.shard_size.min(prepared.input.rows()) * prepared.bytes_per_output();
+    let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
+    // One shard in each worker's hands, one on its way into the database, one or more in wait.
+    let workers = wanted.min(shards.saturating_sub(2)).max(1);
+    let room = shards.saturating_sub(workers + 1).clamp(1, workers);
+    let chunk = job.max_memory_bytes / 4 / workers as u64 / prepared.bytes_per_row();
+    if workers < wanted {
+        tracing::warn!(
+            workers,
+            wanted,
+            "[run] max_memory allows fewer workers; a smaller shard_size would allow more"
+        );
+    }
     Settings {
         workers,
-        chunk_rows: (rows as usize).clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS),
+        room,
+        chunk_rows: (chunk as usize).clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS),
     }
 }

@@ -1,22 +1,48 @@
-//! Waiting for input that comes late.
+//! Waiting for input that comes late. Nothing is locked meanwhile.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use crate::error::{Class, Failure};
+use crate::job::{Job, LogicalDate};
 
 /// How often to look. There is no event to wait for: the file may be on a network file system.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits until `path` exists, at most for `patience`.
+/// Whether the job's input for `date` is announced as complete, by the file `wait_for`.
 ///
 /// # Errors
-/// It does not (75): a later start may find it.
-pub fn wait_for(path: &Path, patience: Duration) -> anyhow::Result<()> {
+/// The file can not be looked for.
+pub fn is_there(job: &Job, date: LogicalDate) -> anyhow::Result<bool> {
+    match &job.source.wait_for {
+        None => Ok(true),
+        Some(marker) => exists(Path::new(&date.expand(marker)?)),
+    }
+}
+
+/// Waits until the job's input for `date` is announced as complete, at most for its `wait`.
+///
+/// # Errors
+/// It is not (75): a later start may find it.
+pub fn wait(job: &Job, date: LogicalDate) -> anyhow::Result<()> {
+    match &job.source.wait_for {
+        None => Ok(()),
+        Some(marker) => wait_for(Path::new(&date.expand(marker)?), job.source.wait),
+    }
+}
+
+fn exists(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists()
+        .with_context(|| format!("cannot look for {}", path.display()))
+}
+
+fn wait_for(path: &Path, patience: Duration) -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut announced = false;
-    while !path.exists() {
+    while !exists(path)? {
         let left = patience.saturating_sub(begun.elapsed());
         if left.is_zero() {
             return Err(Failure::new(

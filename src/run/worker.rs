@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, BooleanArray, StringArray, StringBuilder};
 
 use super::Prepared;
+use crate::error::panic_message;
 use crate::features::{Encoded, Rejection};
 use crate::ledger::{Claim, ShardCommit, ShardSlice};
 use crate::model::Mlp;
 use crate::monitor::ShardStats;
-use crate::record::{
-    DUPLICATE_ID, DeadLetter, OutputHasher, Outputs, PredictionRow, Predictions, Stage,
-};
-use crate::source::parquet::{Chunk, ChunkReader, panic_message};
+use crate::record::{DUPLICATE_ID, DeadLetter, OutputHasher, Outputs, Predictions, Stage};
+use crate::source::parquet::{Chunk, ChunkReader};
 
 /// One thread's state: a reader that goes on where the last shard ended, and a batch's buffers.
 pub struct Worker {
@@ -321,7 +320,15 @@ impl Results {
         Ok(ShardCommit {
             shard_no: claim.slice.shard_no,
             epoch: claim.epoch,
-            output_hash: output_hash(predictions.rows(), &self.dead_letters),
+            output_hash: output_hash(
+                OutputHasher::new(
+                    claim.slice.first_ordinal,
+                    claim.slice.records,
+                    self.filtered,
+                ),
+                &predictions,
+                &self.dead_letters,
+            ),
             predictions,
             dead_letters: self.dead_letters,
             filtered: self.filtered,
@@ -330,17 +337,17 @@ impl Results {
     }
 }
 
-fn output_hash<'rows>(
-    predictions: impl Iterator<Item = PredictionRow<'rows>>,
+fn output_hash(
+    mut hasher: OutputHasher,
+    predictions: &Predictions,
     dead_letters: &[DeadLetter],
 ) -> String {
-    let mut hasher = OutputHasher::default();
-    for row in predictions {
+    for row in predictions.rows() {
         hasher.prediction(&row);
     }
     for letter in dead_letters {
         hasher.dead_letter(
-            letter.ordinal,
+            letter.ordinal as i64,
             letter.record_id.as_deref(),
             letter.stage.as_str(),
             letter.code,

@@ -99,7 +99,7 @@ fn wide_layers_are_summed_in_a_fixed_order() {
     use candle_core::{Device, Tensor};
     use lamplighter::features::Encoder;
     use lamplighter::features::spec::{Feature, OutOfRange};
-    use lamplighter::model::mlp::Activation;
+    use lamplighter::model::Activation;
     use lamplighter::model::weights::Weights;
 
     let inputs = 1100;

@@ -9,7 +9,7 @@ mod errors;
 mod read;
 mod work;
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use errors::Classified;
 /// What a command does with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// Look at a database of any schema; never creates or migrates.
+    Look,
     /// Read what is there; never creates or migrates.
     Read,
     /// Write; creates and migrates on first use and keeps other writers out.
@@ -58,6 +60,14 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
 /// Older versions can lose commits in WAL mode (fixed in 3.51.3).
 const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
+/// Page cache, in KiB (that is what the sign says): ids come in any order, so a shard's rows go to
+/// pages all over the table.
+const CACHE_SIZE: &str = "-65536";
+
+/// Pages of the write-ahead log after which it is folded into the file: a page that several shards
+/// write to is folded once.
+const WAL_PAGES: &str = "8000";
+
 const SCHEME: &str = "sqlite:";
 
 impl Ledger {
@@ -69,9 +79,12 @@ impl Ledger {
     pub fn open(url: &str, access: Access) -> anyhow::Result<Self> {
         let path = file_of(url)?;
         let lock = match access {
-            Access::Write => Some(lock(&path)?),
-            Access::Read if path.exists() => None,
-            Access::Read => {
+            Access::Write => {
+                refuse_missing_directory(&path)?;
+                Some(lock(&path)?)
+            }
+            Access::Look | Access::Read if path.exists() => None,
+            Access::Look | Access::Read => {
                 return Err(Failure::new(
                     Class::NoInput,
                     format!("there is no database at {}", path.display()),
@@ -93,8 +106,10 @@ impl Ledger {
             Access::Write => options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full),
-            Access::Read => options.read_only(true),
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("cache_size", CACHE_SIZE)
+                .pragma("wal_autocheckpoint", WAL_PAGES),
+            Access::Look | Access::Read => options.read_only(true),
         };
         let connection = runtime
             .block_on(SqliteConnection::connect_with(&options))
@@ -108,7 +123,8 @@ impl Ledger {
         ledger.refuse_unsafe_sqlite()?;
         match access {
             Access::Write => ledger.migrate()?,
-            Access::Read => ledger.refuse_strange_schema()?,
+            Access::Look => {}
+            Access::Read => ledger.refuse_old_schema()?,
         }
         Ok(ledger)
     }
@@ -212,11 +228,34 @@ impl Ledger {
         Ok(())
     }
 
+    fn refuse_old_schema(&mut self) -> anyhow::Result<()> {
+        self.refuse_strange_schema()?;
+        let SchemaStatus { applied, known } = self.schema_status()?;
+        let path = self.path.display();
+        if applied == 0 {
+            return Err(
+                Failure::new(Class::NoInput, format!("{path} holds no runs yet"))
+                    .hint("`lamplighter run` or `lamplighter db migrate` creates its tables")
+                    .into(),
+            );
+        }
+        if applied < known {
+            return Err(Failure::config(format!(
+                "{path} has schema {applied}, this binary needs schema {known}"
+            ))
+            .hint("`lamplighter db migrate` brings it up to date")
+            .into());
+        }
+        Ok(())
+    }
+
     fn has_tables(&mut self) -> anyhow::Result<bool> {
         self.runtime
             .block_on(
-                sqlx::query("SELECT 1 FROM sqlite_master WHERE name <> '_sqlx_migrations' LIMIT 1")
-                    .fetch_optional(&mut self.connection),
+                sqlx::query(
+                    "SELECT 1 FROM sqlite_master WHERE tbl_name <> '_sqlx_migrations' LIMIT 1",
+                )
+                .fetch_optional(&mut self.connection),
             )
             .map(|row| row.is_some())
             .classified(|| format!("cannot read {}", self.path.display()))
@@ -261,8 +300,25 @@ fn file_of(url: &str) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
+fn refuse_missing_directory(database: &Path) -> anyhow::Result<()> {
+    match database.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {
+            Err(Failure::io(format!(
+                "cannot create {}: {} is no directory",
+                database.display(),
+                directory.display()
+            ))
+            .hint("create the directory first, or name another database with --database")
+            .into())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn lock(database: &Path) -> anyhow::Result<File> {
-    let mut path = database.as_os_str().to_owned();
+    // By whatever name it is called, a database has one lock.
+    let named = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
+    let mut path = named.into_os_string();
     path.push(".lock");
     let path = PathBuf::from(path);
     let file = File::options()

@@ -9,13 +9,13 @@ use sqlx::sqlite::SqliteRow;
 use super::Ledger;
 use super::errors::Classified;
 use crate::ledger::rows::{
-    Attempt, DeadLetterCount, DeadLetterFilter, Run, RunName, ShardRow, StoredDeadLetter,
+    Attempt, DeadLetterCount, DeadLetterFilter, Run, RunName, ShardRow, StoredDeadLetter, Totals,
 };
-use crate::record::PredictionRow;
+use crate::record::{DUPLICATE_ID, PredictionRow};
 
 /// How much of a run is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct ShardProgress {
     /// Shards of the run.
     pub shards: u64,
     /// Of these, completed.
@@ -45,6 +45,41 @@ impl Ledger {
     /// The database's, here and below.
     pub fn runs_of_date(&mut self, job: &str, logical_date: &str) -> anyhow::Result<Vec<Run>> {
         fetch_all!(self, "runs_of_date", [job, logical_date], run)
+    }
+
+    /// Unfinished runs of a date, trials or others.
+    pub fn unfinished_runs(
+        &mut self,
+        job: &str,
+        logical_date: &str,
+        trial: bool,
+    ) -> anyhow::Result<Vec<Run>> {
+        let mut runs = self.runs_of_date(job, logical_date)?;
+        runs.retain(|run| run.trial == trial && run.state.is_unfinished());
+        Ok(runs)
+    }
+
+    /// Counts a run's rows, and its shards that are not completed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn totals(&mut self, run_id: i64) -> anyhow::Result<(Totals, u64)> {
+        let query = sqlx::query(include_str!("sql/totals.sql"))
+            .bind(run_id)
+            .bind(DUPLICATE_ID);
+        self.runtime
+            .block_on(query.fetch_one(&mut self.connection))
+            .and_then(|row| {
+                let count = |column: &str| row.try_get::<i64, _>(column).map(|count| count as u64);
+                let totals = Totals {
+                    predicted: count("predicted")?,
+                    dead_letters: count("dead_letters")?,
+                    duplicates: count("duplicates")?,
+                    filtered: count("filtered")?,
+                };
+                Ok((totals, count("unfinished_shards")?))
+            })
+            .classified(|| format!("cannot count run {run_id}"))
     }
 
     /// The run with this key.
@@ -81,8 +116,8 @@ impl Ledger {
     }
 
     /// How much of a run is done.
-    pub fn progress(&mut self, run_id: i64) -> anyhow::Result<Progress> {
-        let rows = fetch_all!(self, "progress", [run_id], |row| Ok(Progress {
+    pub fn progress(&mut self, run_id: i64) -> anyhow::Result<ShardProgress> {
+        let rows = fetch_all!(self, "progress", [run_id], |row| Ok(ShardProgress {
             shards: unsigned(row, "shards")?,
             completed_shards: unsigned(row, "completed_shards")?,
             records: unsigned(row, "records")?,
@@ -129,13 +164,13 @@ impl Ledger {
             "dead_letters_of_run",
             [
                 run_id,
-                filter.from_ordinal as i64,
+                filter.from_ordinal,
                 filter.code,
                 filter.record_id,
                 limit
             ],
             |row| Ok(StoredDeadLetter {
-                ordinal: unsigned(row, "ordinal")?,
+                ordinal: row.try_get("ordinal")?,
                 record_id: row.try_get("record_id")?,
                 stage: row.try_get("stage")?,
                 code: row.try_get("code")?,
@@ -145,9 +180,68 @@ impl Ledger {
         )
     }
 
-    /// Statistics of completed shards, as stored, by shard number.
-    pub fn shard_stats(&mut self, run_id: i64) -> anyhow::Result<Vec<String>> {
-        fetch_all!(self, "shard_stats", [run_id], |row| row.try_get(0))
+    /// Passes the statistics of each completed shard, as stored, to `visit`, by shard number.
+    pub fn for_each_shard_stats(
+        &mut self,
+        run_id: i64,
+        mut visit: impl FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let connection = &mut self.connection;
+        let visited = self.runtime.block_on(async {
+            let mut rows = sqlx::query(include_str!("sql/shard_stats.sql"))
+                .bind(run_id)
+                .fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                if let Err(error) = visit(row.try_get(0)?) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        });
+        visited.classified(|| format!("cannot read the statistics of run {run_id}"))?
+    }
+
+    /// Passes every dead letter of a run to `visit`, by ordinal, in bounded memory.
+    pub fn for_each_dead_letter(
+        &mut self,
+        run_id: i64,
+        code: Option<&str>,
+        mut visit: impl FnMut(&StoredDeadLetter) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        const PAGE: u32 = 10_000;
+        let mut filter = DeadLetterFilter {
+            code,
+            from_ordinal: i64::MIN,
+            ..DeadLetterFilter::default()
+        };
+        loop {
+            let page = self.dead_letters(run_id, filter, PAGE)?;
+            for letter in &page {
+                visit(letter)?;
+                filter.from_ordinal = letter.ordinal + 1;
+            }
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks at the ledger as it is at one moment, whatever others write meanwhile.
+    pub fn at_one_moment<T>(
+        &mut self,
+        look: impl FnOnce(&mut Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        self.statement("BEGIN")?;
+        let outcome = look(self);
+        self.statement("ROLLBACK")?;
+        outcome
+    }
+
+    fn statement(&mut self, sql: &'static str) -> anyhow::Result<()> {
+        self.runtime
+            .block_on(sqlx::raw_sql(sql).execute(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot {sql}"))
     }
 
     /// The stored report of a finished run.
@@ -184,11 +278,9 @@ impl Ledger {
                 while let Some(row) = rows.try_next().await? {
                     visit(&PredictionRow {
                         record_id: Cow::Borrowed(row.try_get("record_id")?),
-                        ordinal: unsigned(&row, "ordinal")?,
+                        ordinal: row.try_get("ordinal")?,
                         label: row.try_get::<Option<&str>, _>("label")?.map(Cow::Borrowed),
-                        score: row
-                            .try_get::<Option<f64>, _>("score")?
-                            .map(|score| score as f32),
+                        score: row.try_get("score")?,
                         value: row.try_get("value")?,
                         output: row.try_get::<Option<&str>, _>("output")?.map(Cow::Borrowed),
                     });
@@ -226,6 +318,7 @@ fn run(row: &SqliteRow) -> Result<Run, sqlx::Error> {
         dead_letters: row.try_get("dead_letters")?,
         duplicates: row.try_get("duplicates")?,
         filtered: row.try_get("filtered")?,
+        output_hash: row.try_get("output_hash")?,
         exit_code: row.try_get("exit_code")?,
         created_at: row.try_get("created_at")?,
         completed_at: row.try_get("completed_at")?,

@@ -8,7 +8,7 @@ use super::Ledger;
 use super::errors::Classified;
 use crate::error::Failure;
 use crate::ledger::rows::{Claim, Finish, NewRun, Publication, ShardCommit, ShardSlice, Totals};
-use crate::record::{DUPLICATE_ID, DeadLetter, PredictionRow};
+use crate::record::{DeadLetter, Predictions};
 
 /// A deferred transaction that turns into a writing one midway is refused at once when there is
 /// another writer; one that begins as a writer waits.
@@ -224,7 +224,7 @@ async fn commit_shard(
         transaction.rollback().await?;
         return Ok(false);
     }
-    insert_predictions(&mut transaction, run_id, commit).await?;
+    insert_predictions(&mut transaction, run_id, &commit.predictions).await?;
     insert_dead_letters(&mut transaction, run_id, &commit.dead_letters).await?;
     sqlx::query(include_str!("sql/complete_shard.sql"))
         .bind(run_id)
@@ -244,20 +244,24 @@ async fn commit_shard(
 async fn insert_predictions(
     transaction: &mut Transaction<'_, Sqlite>,
     run_id: i64,
-    commit: &ShardCommit,
+    predictions: &Predictions,
 ) -> Result<(), sqlx::Error> {
-    let mut rows: Vec<PredictionRow<'_>> = commit.predictions.rows().collect();
     // The table is a tree by id: in its order, rows go to neighbouring pages.
-    rows.sort_unstable_by(|left, right| left.record_id.cmp(&right.record_id));
-    for slice in statements(&rows) {
+    let mut order: Vec<usize> = (0..predictions.len()).collect();
+    order.sort_unstable_by_key(|&index| predictions.record_id(index));
+    for indices in statements(&order) {
+        let rows: Vec<_> = indices
+            .iter()
+            .map(|&index| predictions.row(index))
+            .collect();
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO predictions (run_id, record_id, ordinal, label, score, value, output) ",
         );
-        query.push_values(slice, |mut values, row| {
+        query.push_values(&rows, |mut values, row| {
             values
                 .push_bind(run_id)
                 .push_bind(row.record_id.as_ref())
-                .push_bind(row.ordinal as i64)
+                .push_bind(row.ordinal)
                 .push_bind(row.label.as_deref())
                 .push_bind(row.score)
                 .push_bind(row.value)
@@ -317,15 +321,13 @@ async fn finish_run(
     let counts = [predicted, dead_letters, duplicates, filtered].map(|count| count as i64);
     let mut query = sqlx::query(include_str!("sql/finish_run.sql"))
         .bind(run_id)
-        .bind(finish.publication.as_str());
+        .bind(finish.publication.as_str())
+        .bind(finish.output_hash)
+        .bind(finish.exit_code);
     for count in counts {
         query = query.bind(count);
     }
-    let finished = query
-        .bind(finish.exit_code)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+    let finished = query.execute(&mut *transaction).await?.rows_affected();
     if finished != 1 {
         transaction.rollback().await?;
         return Ok(false);
@@ -362,29 +364,4 @@ fn offsets(bytes: &[u8]) -> Vec<u32> {
         .iter()
         .map(|bytes| u32::from_le_bytes(*bytes))
         .collect()
-}
-
-impl Ledger {
-    /// Counts a run's rows, and its shards that are not completed.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn totals(&mut self, run_id: i64) -> anyhow::Result<(Totals, u64)> {
-        let query = sqlx::query(include_str!("sql/totals.sql"))
-            .bind(run_id)
-            .bind(DUPLICATE_ID);
-        self.runtime
-            .block_on(query.fetch_one(&mut self.connection))
-            .and_then(|row| {
-                let count = |column: &str| row.try_get::<i64, _>(column).map(|count| count as u64);
-                let totals = Totals {
-                    predicted: count("predicted")?,
-                    dead_letters: count("dead_letters")?,
-                    duplicates: count("duplicates")?,
-                    filtered: count("filtered")?,
-                };
-                Ok((totals, count("unfinished_shards")?))
-            })
-            .classified(|| format!("cannot count run {run_id}"))
-    }
 }

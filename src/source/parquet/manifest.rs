@@ -1,13 +1,13 @@
 //! The files of a run's input, fixed when the run is planned.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
 use super::guarded;
@@ -143,18 +143,13 @@ fn read_footer(name: String, path: PathBuf, first_ordinal: u64) -> anyhow::Resul
         let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
         ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
     })?;
-    let mut rows = 0u64;
-    for row_group in metadata.metadata().row_groups() {
-        rows = u64::try_from(row_group.num_rows())
-            .ok()
-            .and_then(|more| rows.checked_add(more))
-            .ok_or_else(|| {
-                Failure::data(format!(
-                    "{}: the footer gives an impossible number of rows",
-                    path.display()
-                ))
-            })?;
-    }
+    let rows = rows(metadata.metadata()).ok_or_else(|| {
+        Failure::data(format!(
+            "{}: the footer contradicts itself about the number of rows",
+            path.display()
+        ))
+        .hint("the file is damaged; write or copy it again")
+    })?;
     Ok(InputFile {
         footer_sha256: sha256(&footer),
         path,
@@ -164,6 +159,24 @@ fn read_footer(name: String, path: PathBuf, first_ordinal: u64) -> anyhow::Resul
         rows,
         metadata,
     })
+}
+
+/// Number of rows, if everything in the footer that tells it agrees. A footer carries no checksum;
+/// one that understates its rows would lose the rest.
+fn rows(metadata: &ParquetMetaData) -> Option<u64> {
+    let mut rows = 0u64;
+    for row_group in metadata.row_groups() {
+        let contradicts = row_group.columns().iter().any(|column| {
+            let is_flat = column.column_descr().max_rep_level() == 0;
+            is_flat && column.num_values() != row_group.num_rows()
+        });
+        if contradicts {
+            return None;
+        }
+        rows = rows.checked_add(u64::try_from(row_group.num_rows()).ok()?)?;
+    }
+    let total = u64::try_from(metadata.file_metadata().num_rows()).ok()?;
+    (rows == total).then_some(rows)
 }
 
 /// The file's size and the bytes of its footer.
@@ -206,7 +219,8 @@ fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
             path.to_path_buf(),
         )]);
     }
-    let (root, glob) = if path.is_dir() {
+    let is_directory = path.is_dir();
+    let (root, glob) = if is_directory {
         let escaped = glob::Pattern::escape(pattern.trim_end_matches('/'));
         (path.to_path_buf(), format!("{escaped}/**/*.parquet"))
     } else {
@@ -223,8 +237,11 @@ fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
             let path = error.path().display().to_string();
             anyhow::Error::from(std::io::Error::from(error)).context(format!("cannot list {path}"))
         })?;
-        if path.is_file() {
-            let name = path.strip_prefix(&root).unwrap_or(&path);
+        // A file that can not be looked at must not be passed over.
+        let metadata =
+            fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?;
+        let name = path.strip_prefix(&root).unwrap_or(&path);
+        if metadata.is_file() && !(is_directory && is_work_in_progress(name)) {
             files.push((name.to_string_lossy().into_owned(), path));
         }
     }
@@ -241,6 +258,16 @@ fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Whether a name is one that writers use for what is not finished, such as `_temporary/0/x`.
+fn is_work_in_progress(name: &Path) -> bool {
+    name.components().any(|component| {
+        component
+            .as_os_str()
+            .to_string_lossy()
+            .starts_with(['.', '_'])
+    })
 }
 
 /// The directories before the first one with a wildcard.

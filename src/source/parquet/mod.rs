@@ -14,7 +14,7 @@ pub mod reader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::error::Failure;
+use crate::error::{Failure, panic_message};
 
 pub use manifest::{InputFile, ParquetInput};
 pub use projection::Projection;
@@ -37,13 +37,4 @@ fn guarded<T>(
             .hint("the file is damaged or was not written completely; write or copy it again")
             .into(),
     )
-}
-
-/// What a caught panic said.
-pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without a message".to_owned())
 }

@@ -104,6 +104,16 @@ impl ChunkReader {
         })?;
         match decoded {
             Some(batch) if batch.num_rows() == 0 => Ok(None),
+            Some(batch)
+                if self.position + batch.num_rows() as u64 > file.first_ordinal + file.rows =>
+            {
+                Err(Failure::data(format!(
+                    "{} holds more rows than the {} that its footer promises",
+                    file.path.display(),
+                    file.rows
+                ))
+                .into())
+            }
             Some(batch) => self
                 .projection
                 .canonical(&batch)

@@ -24,6 +24,7 @@ CREATE TABLE runs (
     duplicates     INTEGER,
     filtered       INTEGER,
     erased         INTEGER NOT NULL DEFAULT 0,
+    output_hash    TEXT,
     exit_code      INTEGER,
     created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     completed_at   TEXT,
