@@ -283,7 +283,9 @@ mod tests {
     #[test]
     fn extreme_values_survive_storage() {
         let mut one = Distribution::default();
-        [f64::MAX, -f64::MAX, 1e200, 0.0].map(|value| one.add(value));
+        for value in [f64::MAX, -f64::MAX, 1e200, 0.0] {
+            one.add(value);
+        }
         let mut other = Distribution::default();
         other.merge(&one);
         other.merge(&one);

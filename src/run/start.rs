@@ -30,7 +30,7 @@ pub struct Request {
 /// What came of a start.
 pub enum Started {
     /// The date was done already; nothing was written.
-    AlreadyDone(Run),
+    AlreadyDone(Box<Run>),
     /// The run was worked on to its end.
     Finished(Box<Outcome>),
 }
@@ -55,7 +55,7 @@ pub fn start(
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     let prepared = Arc::new(Prepared::new(job, date, request.limit)?);
     let run_id = match decide(ledger, &prepared, request.rescore.is_some())? {
-        Decision::Done(run) => return Ok(Started::AlreadyDone(run)),
+        Decision::Done(run) => return Ok(Started::AlreadyDone(Box::new(run))),
         Decision::Resume(run) => {
             let released = ledger.release_abandoned_claims(run.run_id)?;
             if request.rescore.is_some() {

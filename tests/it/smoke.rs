@@ -1,6 +1,5 @@
 //! The fixture jobs, from start to finish, against PyTorch's own predictions of the same rows.
 
-use std::fs;
 use std::path::Path;
 
 use crate::harness::{Workspace, read_numbers, read_text, repository};
@@ -88,14 +87,7 @@ fn retail_sales_are_pytorchs() {
 #[test]
 fn all_class_probabilities_are_pytorchs() {
     let workspace = Workspace::new();
-    let job = fs::read_to_string(repository().join("jobs/flight-delay.toml")).expect("the job");
-    let job = job
-        .replace("name = \"flight-delay\"", "name = \"delay-bucket\"")
-        .replace(
-            "fixtures/models/flight-delay",
-            "fixtures/models/delay-bucket",
-        );
-    let job = workspace.write("delay-bucket.toml", job);
+    let job = repository().join("jobs/delay-bucket.toml");
     let database = format!("sqlite://{}", workspace.path("lamplighter.db").display());
     let job = job.to_str().expect("a path");
     let arguments = ["run", job, "--database", &database, "--limit", "5000"];

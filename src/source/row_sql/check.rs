@@ -231,14 +231,14 @@ impl Walk<'_> {
         if call.over.is_some() || WINDOW_FUNCTIONS.contains(&name) {
             return Err(self
                 .refuse(call, format!("is a window function; {ROW_WISE}"))
-                .hint("compute it in the source query, or before the records are queued"));
+                .hint("compute it where the input is written"));
         }
         if AGGREGATES.contains(&name) {
             let refusal = self.refuse(call, format!("is an aggregate; {ROW_WISE}"));
             return Err(match name {
                 "max" | "min" => refusal.hint(LARGER_OF_TWO),
                 _ => {
-                    refusal.hint("compute it in the source query, or before the records are queued")
+                    refusal.hint("compute it where the input is written")
                 }
             });
         }
