@@ -127,15 +127,7 @@ fn score(
     match started {
         Started::Finished(outcome) => {
             terminal.print_either(&outcome.report, || text::render(&outcome.report))?;
-            let ending = &outcome.report.outcome;
-            if ending.exit_code != 0 {
-                tracing::error!(
-                    run = outcome.report.run,
-                    exit_code = ending.exit_code,
-                    "not published: {}",
-                    ending.explanation
-                );
-            }
+            tell_withheld(&outcome.report);
             Ok(outcome.exit_code)
         }
         Started::AlreadyDone(run) => {
@@ -152,9 +144,23 @@ fn score(
             if let Some(report) = ledger.report(run.run_id)? {
                 let report: RunReport = serde_json::from_str(&report)?;
                 terminal.print_either(&report, || already_done(&report))?;
+                tell_withheld(&report);
             }
             Ok(exit_code)
         }
+    }
+}
+
+/// Standard error is where schedulers look for the reason of an exit code.
+fn tell_withheld(report: &RunReport) {
+    let ending = &report.outcome;
+    if ending.exit_code != 0 {
+        tracing::error!(
+            run = report.run,
+            exit_code = ending.exit_code,
+            "not published: {}",
+            ending.explanation
+        );
     }
 }
 

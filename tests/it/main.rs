@@ -4,6 +4,10 @@
 
 /// Rooms, homes and lengths.
 mod architecture;
+/// Bad input of every kind: refused or set aside, and never visible.
+mod bad_input;
+/// Exit codes, help, streams, locks.
+mod command_line;
 mod harness;
 /// `kill -9` and restart.
 mod kill;

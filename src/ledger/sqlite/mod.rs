@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr};
 use tokio::runtime::Runtime;
 
-use crate::error::{Class, Failure};
+use crate::error::{Class, Failure, classify_io};
 use errors::Classified;
 
 /// What a command does with the ledger.
@@ -105,7 +105,6 @@ impl Ledger {
         options = match access {
             Access::Write => options
                 .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("cache_size", CACHE_SIZE)
                 .pragma("wal_autocheckpoint", WAL_PAGES),
@@ -122,7 +121,12 @@ impl Ledger {
         };
         ledger.refuse_unsafe_sqlite()?;
         match access {
-            Access::Write => ledger.migrate()?,
+            Access::Write => {
+                // Before anything is written: the file may be another program's.
+                ledger.refuse_strange_schema()?;
+                ledger.use_write_ahead_log()?;
+                ledger.migrate()?;
+            }
             Access::Look => {}
             Access::Read => ledger.refuse_old_schema()?,
         }
@@ -174,8 +178,14 @@ impl Ledger {
         })
     }
 
+    fn use_write_ahead_log(&mut self) -> anyhow::Result<()> {
+        self.runtime
+            .block_on(sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot prepare {}", self.path.display()))
+    }
+
     fn migrate(&mut self) -> anyhow::Result<()> {
-        self.refuse_strange_schema()?;
         let migrations = MIGRATIONS
             .iter()
             .map(|&(version, description, sql)| {
@@ -326,7 +336,13 @@ fn lock(database: &Path) -> anyhow::Result<File> {
         .truncate(false)
         .write(true)
         .open(&path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+        .map_err(|error| {
+            Failure::new(
+                classify_io(&error),
+                format!("cannot open {}: {error}", path.display()),
+            )
+            .hint("the database's directory must be writable; --database or DATABASE_URL names another")
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::new(

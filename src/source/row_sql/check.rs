@@ -237,9 +237,7 @@ impl Walk<'_> {
             let refusal = self.refuse(call, format!("is an aggregate; {ROW_WISE}"));
             return Err(match name {
                 "max" | "min" => refusal.hint(LARGER_OF_TWO),
-                _ => {
-                    refusal.hint("compute it where the input is written")
-                }
+                _ => refusal.hint("compute it where the input is written"),
             });
         }
         if NOT_DETERMINISTIC.contains(&name) {

@@ -1,0 +1,287 @@
+//! The disk: full, read-only, or not holding the database that it should (74).
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use super::{RUN, nothing_was_planned, numbered, put_batch, run, workspace};
+use crate::harness::{Ended, Workspace};
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").expect("this process").uid() == 0
+}
+
+/// Whether this process may mount file systems. If it may not, the test of this name is run in a
+/// user namespace, in which it may.
+fn may_mount(test: &str) -> bool {
+    if is_root() {
+        return true;
+    }
+    let ended = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", &format!("bad_input::disk::{test}")])
+        .output()
+        .expect("the program `unshare`");
+    let output = String::from_utf8_lossy(&ended.stdout);
+    assert!(
+        ended.status.success() && output.contains("1 passed"),
+        "{output}{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    false
+}
+
+/// A small file system of its own, unmounted when dropped.
+struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    fn at(path: PathBuf, bytes: usize) -> Self {
+        fs::create_dir_all(&path).expect("a directory");
+        let size = format!("size={bytes}");
+        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], &path);
+        Self { path }
+    }
+
+    fn make_read_only(&self) {
+        mount(&["-o", "remount,ro"], &self.path);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.path).status();
+        if !std::thread::panicking() {
+            assert!(unmounted.expect("umount").success());
+        }
+    }
+}
+
+#[track_caller]
+fn mount(options: &[&str], path: &Path) {
+    let mounted = Command::new("mount").args(options).arg(path).output();
+    let mounted = mounted.expect("the program `mount`");
+    assert!(
+        mounted.status.success(),
+        "a full or read-only disk can only be tested where file systems may be mounted \
+         (as root, or in a user namespace): {}",
+        String::from_utf8_lossy(&mounted.stderr)
+    );
+}
+
+/// A workspace with records to score.
+fn with_records(count: usize, job: &str) -> Workspace {
+    let workspace = workspace("", job);
+    put_batch(&workspace, "a.parquet", &numbered(count));
+    workspace
+}
+
+/// Scores into the database at `path`, relative to the workspace.
+fn run_into(workspace: &Workspace, path: &str) -> Ended {
+    let url = format!("sqlite://{path}");
+    workspace.lamplighter(&[&RUN[..], &["--database", &url]].concat())
+}
+
+#[test]
+fn a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room() {
+    if !may_mount("a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room") {
+        return;
+    }
+    let workspace = with_records(30_000, "[run]\nshard_size = 500\nworkers = 1\n");
+    let disk = SmallDisk::at(workspace.path("disk"), 12 << 20);
+    // Room for the tables and some shards.
+    let filler = workspace.write("disk/filler", vec![0; 11 << 20]);
+    run_into(&workspace, "disk/lamplighter.db")
+        .expect(74)
+        .says(&["error: cannot commit shard", "full", "hint:", "next start"]);
+
+    let database = ["--database", "sqlite://disk/lamplighter.db"];
+    let show = [&["runs", "show", "--format", "json"], &database[..]].concat();
+    fs::remove_file(filler).expect("the filler");
+    let left = workspace.lamplighter(&show).expect(0).json();
+    assert_eq!(left["state"], "running");
+    assert_eq!(left["publication"], "pending");
+    let states: Vec<_> = left["shards"].as_array().expect("shards").to_owned();
+    let completed = states.iter().filter(|shard| shard["state"] == "completed");
+    let completed = completed.count();
+    assert!((1..60).contains(&completed), "{completed} shards of 60");
+
+    run_into(&workspace, "disk/lamplighter.db").expect(0);
+    let done = workspace.lamplighter(&show).expect(0).json();
+    assert_eq!(done["run_id"], left["run_id"]);
+    assert_eq!(done["publication"], "published");
+    assert_eq!(done["predicted"], 30_000);
+    assert_eq!(done["attempts"].as_array().expect("attempts").len(), 2);
+    let verify = [&["runs", "verify"], &database[..]].concat();
+    workspace.lamplighter(&verify).expect(0);
+    drop(disk);
+}
+
+#[test]
+fn a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on() {
+    if !may_mount("a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on") {
+        return;
+    }
+    let workspace = with_records(3, "");
+    let disk = SmallDisk::at(workspace.path("disk"), 3 << 20);
+    disk.make_read_only();
+    run_into(&workspace, "disk/lamplighter.db")
+        .expect(74)
+        .says(&["disk/lamplighter.db", "Read-only", "hint:"]);
+    mount(&["-o", "remount,rw"], &disk.path);
+    let files = fs::read_dir(&disk.path).expect("the disk").count();
+    assert_eq!(files, 0, "something was written");
+    run_into(&workspace, "disk/lamplighter.db").expect(0);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_74_with_path_and_hint() {
+    let workspace = with_records(3, "");
+    run_into(&workspace, "none/such/lamplighter.db")
+        .expect(74)
+        .says(&["none/such/lamplighter.db", "hint:"]);
+    assert!(!workspace.path("none").exists());
+    run_into(&workspace, "job.toml/lamplighter.db")
+        .expect(74)
+        .says(&[
+            "job.toml/lamplighter.db",
+            "job.toml is no directory",
+            "hint:",
+        ]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
+    let workspace = with_records(3, "");
+    let content = "precious notes\n".repeat(1_000);
+    let notes = workspace.write("lamplighter.db", &content);
+    run(&workspace)
+        .expect(74)
+        .says(&["lamplighter.db", "not a database", "hint:"]);
+    for command in [["runs", "list"], ["db", "status"], ["db", "migrate"]] {
+        workspace
+            .lamplighter(&command)
+            .expect(74)
+            .says(&["lamplighter.db", "hint:"]);
+    }
+    assert_eq!(fs::read_to_string(notes).expect("notes"), content);
+}
+
+/// Writes another program's database as `lamplighter.db`.
+fn strangers_database(workspace: &Workspace) -> PathBuf {
+    let path = workspace.path("lamplighter.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await?;
+            sqlx::raw_sql("CREATE TABLE songs (title TEXT); INSERT INTO songs VALUES ('Fall');")
+                .execute(&mut connection)
+                .await?;
+            connection.close().await
+        })
+        .expect("a database");
+    path
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_as_it_was() {
+    let workspace = with_records(3, "");
+    let path = strangers_database(&workspace);
+    let before = fs::read(&path).expect("the database");
+    for command in [&RUN[..], &["runs", "list"], &["db", "migrate"]] {
+        workspace.lamplighter(command).expect(78).says(&[
+            "lamplighter.db",
+            "not one of Lamplighter's",
+            "hint: name another file with --database",
+        ]);
+    }
+    assert!(
+        before == fs::read(&path).expect("the database"),
+        "it was changed"
+    );
+}
+
+#[test]
+fn a_database_of_a_much_newer_lamplighter_is_refused() {
+    let workspace = with_records(3, "");
+    workspace.lamplighter(&["db", "migrate"]).expect(0);
+    workspace.execute(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         SELECT 99, 'later', 1, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+    );
+    run(&workspace).expect(78).says(&[
+        "lamplighter.db",
+        "schema 99",
+        "hint: use a newer lamplighter",
+    ]);
+    nothing_was_planned(&workspace);
+}
+
+#[test]
+fn a_list_of_dead_letters_that_cannot_be_written_is_74() {
+    let workspace = workspace("max = 0.0\nout_of_range = \"reject\"", "");
+    put_batch(&workspace, "a.parquet", &numbered(3));
+    run(&workspace).expect(65);
+    for output in ["/dev/full", "none/such.jsonl"] {
+        workspace
+            .lamplighter(&["dead-letters", "export", "-o", output])
+            .expect(74)
+            .says(&["cannot write", output]);
+    }
+}
+
+/// Runs the job without root's power to pass over permissions.
+fn run_without_privileges(workspace: &Workspace) -> Ended {
+    let mut command = workspace.command(&RUN);
+    if !is_root() {
+        return Ended::of(&mut command);
+    }
+    let mut unprivileged = Command::new("setpriv");
+    unprivileged
+        .args(["--bounding-set", "-dac_override,-dac_read_search"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL_FILE")
+        .current_dir(workspace.path(""));
+    Ended::of(&mut unprivileged)
+}
+
+#[test]
+fn input_that_may_not_be_read_is_77_and_named() {
+    let workspace = with_records(3, "");
+    let input = workspace.path("input/a.parquet");
+    fs::set_permissions(input, fs::Permissions::from_mode(0o000)).expect("permissions");
+    run_without_privileges(&workspace)
+        .expect(77)
+        .says(&["input/a.parquet", "Permission denied"]);
+    nothing_was_planned(&workspace);
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_is_77_with_path_and_hint() {
+    let workspace = with_records(3, "");
+    let mode = |mode| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(workspace.path(""), permissions).expect("permissions");
+    };
+    mode(0o555);
+    run_without_privileges(&workspace).expect(77).says(&[
+        "lamplighter.db",
+        "Permission denied",
+        "hint:",
+    ]);
+    mode(0o755);
+    run_without_privileges(&workspace).expect(0);
+}
