@@ -207,7 +207,11 @@ fn dry_run(
 ) -> anyhow::Result<u8> {
     let prepared = Prepared::new(job, date, request.limit)?;
     let decision = match Ledger::open(url, Access::Read) {
-        Ok(mut ledger) => decide(&mut ledger, &prepared, request.rescore.is_some())?,
+        Ok(mut ledger) => {
+            let decision = decide(&mut ledger, &prepared, request.rescore.is_some());
+            ledger.close()?;
+            decision?
+        }
         // No database yet is the one thing that a first run may lack.
         Err(failure) if error::classify(&failure) == Class::NoInput => Decision::Plan,
         Err(failure) => return Err(failure),

@@ -69,6 +69,7 @@ impl Prepared {
             .hint("check that the input is complete; lower min_rows if a small night is normal")
             .into());
         }
+        row_sql.check_names(&input.schema())?;
         let projection = Projection::new(&input, columns(&source.id_column, &bundle, &row_sql))?;
         let mut id_columns = vec![ColumnUse::new(&source.id_column, Purpose::Identity)];
         id_columns.extend(expressions(row_sql.filter_columns()));

@@ -9,11 +9,23 @@ mod bad_input;
 /// Exit codes, help, streams, locks.
 mod command_line;
 mod harness;
+/// Which run a start means, and which one consumers see.
+mod identity;
 /// `kill -9` and restart.
 mod kill;
+/// Codecs, encodings, damaged pages and columns that can not serve.
+mod parquet_pages;
+/// Files, directories and globs: every record once, with its value.
+mod parquet_source;
+/// `filter` and `transform`.
+mod row_sql;
 /// Law 4, as properties.
 mod same_bits;
+/// Overlays, overrides, databases and dates.
+mod settings;
 /// The fixtures against PyTorch's own predictions: what `make smoke` runs.
 mod smoke;
+/// Runs that stopped midway, and who goes on with them.
+mod unfinished;
 /// `runs verify` against rows changed by hand.
 mod verify;

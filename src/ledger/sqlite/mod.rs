@@ -108,7 +108,8 @@ impl Ledger {
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("cache_size", CACHE_SIZE)
                 .pragma("wal_autocheckpoint", WAL_PAGES),
-            Access::Look | Access::Read => options.read_only(true),
+            // A connection that may not write at all would leave the write-ahead log's files behind.
+            Access::Look | Access::Read => options.pragma("query_only", "ON"),
         };
         let connection = runtime
             .block_on(SqliteConnection::connect_with(&options))

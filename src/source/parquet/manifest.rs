@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
@@ -71,6 +72,17 @@ impl ParquetInput {
     /// The files, in order.
     pub fn files(&self) -> &[InputFile] {
         &self.files
+    }
+
+    /// Every column that a file has, the first of each name.
+    pub fn schema(&self) -> Schema {
+        let mut names = std::collections::HashSet::new();
+        let fields = self
+            .files
+            .iter()
+            .flat_map(|file| file.metadata.schema().fields());
+        let fields = fields.filter(|field| names.insert(field.name().clone()));
+        Schema::new(fields.cloned().collect::<Vec<_>>())
     }
 
     /// Number of rows of the run.
@@ -226,7 +238,12 @@ fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
     } else {
         (fixed_root(pattern), pattern.to_owned())
     };
-    let matches = glob::glob(&glob).map_err(|error| {
+    // As in a shell: what is hidden is not meant.
+    let options = glob::MatchOptions {
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::default()
+    };
+    let matches = glob::glob_with(&glob, options).map_err(|error| {
         Failure::config(format!(
             "[source] path: `{pattern}` is not a valid pattern: {error}"
         ))

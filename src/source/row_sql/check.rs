@@ -60,11 +60,14 @@ impl Walk<'_> {
             // Only DATE, TIME, DATETIME and TIMESTAMP pass polars, and only as literals.
             Expr::TypedString(_) => Ok(()),
             Expr::Interval(interval) => self.expression(&interval.value),
-            Expr::Nested(inner)
-            | Expr::IsFalse(inner)
+            // polars answers null where SQL says true or false.
+            Expr::IsFalse(inner)
             | Expr::IsNotFalse(inner)
             | Expr::IsTrue(inner)
-            | Expr::IsNotTrue(inner)
+            | Expr::IsNotTrue(inner) => Err(self.refuse(expression, "is not supported").hint(
+                format!("write coalesce({inner}, FALSE), or NOT coalesce({inner}, FALSE)"),
+            )),
+            Expr::Nested(inner)
             | Expr::IsNull(inner)
             | Expr::IsNotNull(inner)
             | Expr::Extract { expr: inner, .. } => self.expression(inner),

@@ -127,6 +127,12 @@ impl RowSql {
             .collect()
     }
 
+    /// Finds columns that the source does not have; `schema` is all that its files have.
+    pub fn check_names(&self, schema: &Schema) -> anyhow::Result<()> {
+        self.check_columns(Clause::Filter, &self.filter_columns, schema)?;
+        self.check_columns(Clause::Transform, &self.transform_columns, schema)
+    }
+
     /// Finds unknown columns and type errors before anything is claimed, by evaluating both
     /// clauses on samples of this schema. Returns the types of the added columns.
     pub fn check_types(&self, schema: &Schema) -> anyhow::Result<Vec<DataType>> {
@@ -146,14 +152,7 @@ impl RowSql {
         self.check_columns(Clause::Transform, &self.transform_columns, schema)?;
         self.added
             .iter()
-            .map(|(name, expression)| {
-                if schema.column_with_name(name).is_some() {
-                    return Err(Failure::config(format!(
-                        "`transform` adds `{name}`, which the source has already"
-                    ))
-                    .hint("choose another name after AS")
-                    .into());
-                }
+            .map(|(_, expression)| {
                 let found = expression.check_type(schema)?;
                 convert::canonical_type(&found).ok_or_else(|| {
                     check::refuse(

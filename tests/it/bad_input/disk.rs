@@ -50,7 +50,7 @@ impl SmallDisk {
     }
 
     fn make_read_only(&self) {
-        mount(&["-o", "remount,ro"], &self.path);
+        mount(&["-o", "remount,bind,ro"], &self.path);
     }
 }
 
@@ -134,7 +134,7 @@ fn a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on() {
     run_into(&workspace, "disk/lamplighter.db")
         .expect(74)
         .says(&["disk/lamplighter.db", "Read-only", "hint:"]);
-    mount(&["-o", "remount,rw"], &disk.path);
+    mount(&["-o", "remount,bind,rw"], &disk.path);
     let files = fs::read_dir(&disk.path).expect("the disk").count();
     assert_eq!(files, 0, "something was written");
     run_into(&workspace, "disk/lamplighter.db").expect(0);

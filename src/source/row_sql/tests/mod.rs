@@ -131,7 +131,6 @@ fn mistakes_are_named_with_a_way_out() {
         (None, Some("number + 1"), "write `number + 1 AS name`"),
         (None, Some("number AS a, flag AS a"), "taken already"),
         (None, Some("*"), "is a wildcard"),
-        (None, Some("number AS flag"), "which the source has already"),
         (
             None,
             Some("number AS a, a + 1 AS b"),
