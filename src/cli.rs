@@ -36,6 +36,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Options of every command")]
 pub struct GlobalOptions {
     /// Database, such as sqlite://lamplighter.db [default: DATABASE_URL, DATABASE_URL_FILE (a file
     /// that holds the URL), the job file's [sink] database, sqlite://lamplighter.db]
@@ -155,13 +156,13 @@ pub enum RunsCommand {
     /// Show a run, its shards and the processes that worked on it
     #[command(after_help = "Example:\n  lamplighter runs show flight-delay@2026-11-23#1")]
     Show {
-        /// job@date#generation [default: the newest run]
+        /// job@date#generation, or a job for its newest run [default: the newest run]
         run: Option<String>,
     },
     /// Prove from the rows that every record of a run is accounted for (70 if not)
     #[command(after_help = "Example:\n  lamplighter runs verify flight-delay@2026-11-23#1")]
     Verify {
-        /// job@date#generation [default: the newest run]
+        /// job@date#generation, or a job for its newest run [default: the newest run]
         run: Option<String>,
     },
     /// Give an unfinished run up, so that no start continues it
@@ -175,7 +176,7 @@ pub enum RunsCommand {
 /// Options of `report`.
 #[derive(Args)]
 pub struct ReportOptions {
-    /// job@date#generation [default: the newest run]
+    /// job@date#generation, or a job for its newest run [default: the newest run]
     pub run: Option<String>,
 }
 
@@ -194,7 +195,7 @@ Example:
     Show {
         /// The record's id
         record_id: String,
-        /// job@date#generation [default: the newest run]
+        /// job@date#generation, or a job for its newest run [default: the newest run]
         #[arg(long)]
         run: Option<String>,
     },
@@ -212,7 +213,7 @@ Example:
 /// Which dead letters to list.
 #[derive(Args)]
 pub struct DeadLettersOptions {
-    /// job@date#generation [default: the newest run]
+    /// job@date#generation, or a job for its newest run [default: the newest run]
     pub run: Option<String>,
     /// Only of this code, such as missing_value
     #[arg(long)]
@@ -225,7 +226,7 @@ pub struct DeadLettersOptions {
 /// Which dead letters to export, and where to.
 #[derive(Args)]
 pub struct ExportOptions {
-    /// job@date#generation [default: the newest run]
+    /// job@date#generation, or a job for its newest run [default: the newest run]
     pub run: Option<String>,
     /// Only of this code, such as missing_value
     #[arg(long)]

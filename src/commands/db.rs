@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::database_url;
+use super::{database_url, with_ledger};
 use crate::cli::{DbCommand, GlobalOptions};
-use crate::ledger::{Access, Ledger};
+use crate::ledger::Access;
 use crate::terminal::Terminal;
 
 /// Runs the command.
@@ -12,13 +12,13 @@ use crate::terminal::Terminal;
 /// # Errors
 /// The schema can not be worked on (78); another writer (75); the database's.
 pub fn run(command: &DbCommand, global: &GlobalOptions, terminal: &Terminal) -> anyhow::Result<u8> {
-    let mut ledger = match command {
-        DbCommand::Migrate => Ledger::open(&database_url(global, None)?, Access::Write)?,
-        DbCommand::Status => Ledger::open(&database_url(global, None)?, Access::Look)?,
+    let access = match command {
+        DbCommand::Migrate => Access::Write,
+        DbCommand::Status => Access::Look,
     };
-    let status = ledger.schema_status()?;
-    let path = ledger.path().display().to_string();
-    ledger.close()?;
+    let (status, path) = with_ledger(&database_url(global, None)?, access, |ledger| {
+        Ok((ledger.schema_status()?, ledger.path().display().to_string()))
+    })?;
     let json = json!({ "database": path, "schema": status.applied, "known": status.known });
     terminal.print_either(&json, || {
         let verdict = match status.applied.cmp(&status.known) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{find_run, open_to_read};
+use super::{find_run, look};
 use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions, GlobalOptions};
 use crate::error::{Class, Failure};
 use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
@@ -22,14 +22,13 @@ pub fn run(
     global: &GlobalOptions,
     terminal: &Terminal,
 ) -> anyhow::Result<u8> {
-    let mut ledger = open_to_read(global)?;
-    match command {
-        DeadLettersCommand::List(options) => list(&mut ledger, options, terminal)?,
+    look(global, |ledger| match command {
+        DeadLettersCommand::List(options) => list(ledger, options, terminal),
         DeadLettersCommand::Show { record_id, run } => {
-            show(&mut ledger, record_id, run.as_deref(), terminal)?;
+            show(ledger, record_id, run.as_deref(), terminal)
         }
-        DeadLettersCommand::Export { options } => export(&mut ledger, options, terminal)?,
-    }
+        DeadLettersCommand::Export { options } => export(ledger, options, terminal),
+    })?;
     Ok(0)
 }
 

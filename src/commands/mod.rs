@@ -37,7 +37,8 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> anyhow::Result<u8> {
 /// The database's URL: --database or DATABASE_URL, the file DATABASE_URL_FILE, the job's, the
 /// default.
 fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<String> {
-    if let Some(url) = &global.database {
+    let given = global.database.as_ref().filter(|url| !url.is_empty());
+    if let Some(url) = given {
         return Ok(url.clone());
     }
     if let Some(path) = std::env::var_os("DATABASE_URL_FILE") {
@@ -49,13 +50,36 @@ fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<
     Ok(of_job.unwrap_or(DEFAULT_DATABASE).to_owned())
 }
 
-fn open_to_read(global: &GlobalOptions) -> anyhow::Result<Ledger> {
-    Ledger::open(&database_url(global, None)?, Access::Read)
+/// Opens the ledger, acts, and closes it, whatever came of it.
+fn with_ledger<T>(
+    url: &str,
+    access: Access,
+    act: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut ledger = Ledger::open(url, access)?;
+    let outcome = act(&mut ledger);
+    let closed = ledger.close();
+    let value = outcome?;
+    closed?;
+    Ok(value)
 }
 
-/// The run of this name, or the newest one.
+/// Looks at the ledger, as it is at one moment.
+fn look<T>(
+    global: &GlobalOptions,
+    look: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let url = database_url(global, None)?;
+    with_ledger(&url, Access::Read, |ledger| ledger.at_one_moment(look))
+}
+
+/// The run of this name, the newest one of this job, or the newest one.
 fn find_run(ledger: &mut Ledger, name: Option<&str>) -> anyhow::Result<Run> {
     let (run, missing) = match name {
+        Some(job) if !job.contains('@') => (
+            ledger.latest_run(Some(job))?,
+            format!("there is no run of a job {job}"),
+        ),
         Some(name) => (
             ledger.run_named(&name.parse()?)?,
             format!("there is no run {name}"),
@@ -64,7 +88,7 @@ fn find_run(ledger: &mut Ledger, name: Option<&str>) -> anyhow::Result<Run> {
     };
     run.ok_or_else(|| {
         Failure::new(Class::Usage, missing)
-            .hint("`lamplighter runs list` shows the runs of the database; --database names another one")
+            .hint("runs are called job@date#generation; `lamplighter runs list` shows those of the database, and --database names another one")
             .into()
     })
 }

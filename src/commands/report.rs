@@ -1,6 +1,6 @@
 //! `lamplighter report`: show a run's report.
 
-use super::{find_run, open_to_read};
+use super::{find_run, look};
 use crate::cli::{GlobalOptions, ReportOptions};
 use crate::error::{Class, Failure};
 use crate::report::{RunReport, text};
@@ -15,9 +15,12 @@ pub fn run(
     global: &GlobalOptions,
     terminal: &Terminal,
 ) -> anyhow::Result<u8> {
-    let mut ledger = open_to_read(global)?;
-    let run = find_run(&mut ledger, options.run.as_deref())?;
-    let stored = ledger.report(run.run_id)?.ok_or_else(|| {
+    let (run, stored) = look(global, |ledger| {
+        let run = find_run(ledger, options.run.as_deref())?;
+        let stored = ledger.report(run.run_id)?;
+        Ok((run, stored))
+    })?;
+    let stored = stored.ok_or_else(|| {
         Failure::new(
             Class::Usage,
             format!("{} is {} and has no report", run.name(), run.state.as_str()),

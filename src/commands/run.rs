@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::database_url;
+use super::{database_url, with_ledger};
 use crate::cli::{GlobalOptions, RunOptions};
 use crate::error::{self, Class};
 use crate::job::{Job, LoadOptions, LogicalDate};
@@ -51,20 +51,18 @@ pub fn run(
     if options.dry_run {
         return dry_run(&job, date, &url, &request, terminal);
     }
-    let mut ledger = Ledger::open(&url, Access::Write)?;
     let exit_code_of_earlier = match request.limit {
-        None => catch_up(&mut ledger, &job, date, &request, terminal)?,
+        None => with_ledger(&url, Access::Write, |ledger| {
+            catch_up(ledger, &job, date, &request, terminal)
+        })?,
         Some(_) => 0,
     };
-    if !wait::is_there(&job, date)? {
-        // Other jobs may use the database while this one waits.
-        ledger.close()?;
-        wait::wait(&job, date)?;
-        ledger = Ledger::open(&url, Access::Write)?;
-    }
-    let outcome = score(&mut ledger, &job, date, &request, terminal);
-    ledger.close()?;
-    Ok(match outcome? {
+    // Other jobs may use the database while this one waits.
+    wait::wait(&job, date)?;
+    let exit_code = with_ledger(&url, Access::Write, |ledger| {
+        score(ledger, &job, date, &request, terminal)
+    })?;
+    Ok(match exit_code {
         0 => exit_code_of_earlier,
         exit_code => exit_code,
     })
@@ -99,19 +97,20 @@ fn catch_up(
     Ok(worst)
 }
 
-/// Other dates with unfinished runs, the newest `catch_up` of them, the oldest first.
+/// Earlier dates with unfinished runs, the newest `catch_up` of them, the oldest first.
 fn unfinished_dates(
     ledger: &mut Ledger,
     job: &Job,
     date: LogicalDate,
 ) -> anyhow::Result<Vec<LogicalDate>> {
-    let tonight = date.to_string();
-    // One more, because tonight's own date may be among them.
-    let limit = job.schedule.catch_up.saturating_add(1);
-    let mut dates = ledger.unfinished_dates(&job.name, limit)?;
-    dates.retain(|date| *date != tonight);
-    dates.truncate(job.schedule.catch_up as usize);
-    dates.iter().rev().map(|date| Ok(date.parse()?)).collect()
+    let mut dates = ledger
+        .unfinished_dates(&job.name)?
+        .iter()
+        .map(|date| Ok(date.parse::<LogicalDate>()?))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    dates.retain(|unfinished| *unfinished < date);
+    let skipped = dates.len().saturating_sub(job.schedule.catch_up as usize);
+    Ok(dates.split_off(skipped))
 }
 
 fn score(

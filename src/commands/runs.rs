@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{database_url, find_run, open_to_read};
+use super::{database_url, find_run, look, with_ledger};
 use crate::cli::{GlobalOptions, RunsCommand};
 use crate::error::{Class, Failure};
 use crate::ledger::verify::{Verification, verify};
-use crate::ledger::{Access, Attempt, Ledger, Run, ShardRow};
+use crate::ledger::{Access, Attempt, Run, ShardRow};
 use crate::report::text::grouped;
 use crate::terminal::Terminal;
 
@@ -23,11 +23,11 @@ pub fn run(
 ) -> anyhow::Result<u8> {
     match command {
         RunsCommand::List { job, limit } => {
-            let runs = open_to_read(global)?.list_runs(job.as_deref(), *limit)?;
+            let runs = look(global, |ledger| ledger.list_runs(job.as_deref(), *limit))?;
             terminal.print_either(&runs, || table(&runs))?;
         }
         RunsCommand::Show { run } => {
-            let details = open_to_read(global)?.at_one_moment(|ledger| {
+            let details = look(global, |ledger| {
                 let run = find_run(ledger, run.as_deref())?;
                 Ok(Details {
                     shards: ledger.shards(run.run_id)?,
@@ -38,7 +38,7 @@ pub fn run(
             terminal.print_either(&details, || describe(&details))?;
         }
         RunsCommand::Verify { run } => {
-            let verification = open_to_read(global)?.at_one_moment(|ledger| {
+            let verification = look(global, |ledger| {
                 let run = find_run(ledger, run.as_deref())?;
                 verify(ledger, &run)
             })?;
@@ -48,9 +48,12 @@ pub fn run(
             }
         }
         RunsCommand::Cancel { run } => {
-            let mut ledger = Ledger::open(&database_url(global, None)?, Access::Write)?;
-            let run = find_run(&mut ledger, Some(run))?;
-            if !ledger.cancel_run(run.run_id)? {
+            let url = database_url(global, None)?;
+            // To look first spares a mistyped name from creating a database.
+            let run = look(global, |ledger| find_run(ledger, Some(run)))?;
+            let cancelled =
+                with_ledger(&url, Access::Write, |ledger| ledger.cancel_run(run.run_id))?;
+            if !cancelled {
                 return Err(Failure::new(
                     Class::Usage,
                     format!(
@@ -61,7 +64,6 @@ pub fn run(
                 )
                 .into());
             }
-            ledger.close()?;
             terminal.print(&format!("{} is cancelled", run.name()))?;
         }
     }

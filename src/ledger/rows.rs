@@ -152,6 +152,8 @@ pub struct NewRun {
     pub reason: Option<String>,
     /// Hash of everything that predictions depend on.
     pub fingerprint: String,
+    /// What was hashed, as JSON.
+    pub identity: String,
     /// Name of the model.
     pub model_name: String,
     /// Version of the model.
@@ -200,6 +202,9 @@ pub struct Run {
     pub reason: Option<String>,
     /// Hash of everything that predictions depend on.
     pub fingerprint: String,
+    /// What was hashed, as JSON.
+    #[serde(skip)]
+    pub identity: String,
     /// How execution went.
     pub state: State,
     /// Whether consumers see it.

@@ -1,5 +1,7 @@
 //! Which run a start means: one that is done, one to go on with, or a new one.
 
+use serde_json::Value;
+
 use super::Prepared;
 use crate::error::Failure;
 use crate::ledger::{Ledger, Run, State};
@@ -75,9 +77,44 @@ fn resumable(run: Run, prepared: &Prepared) -> anyhow::Result<Run> {
     .into())
 }
 
+/// What has changed since the run was planned, in the job file's own words.
 fn difference(run: &Run, prepared: &Prepared) -> String {
-    if run.model_digest != prepared.bundle.digest {
-        return format!(
+    let before: Value = serde_json::from_str(&run.identity).unwrap_or_default();
+    let mut changes = Vec::new();
+    for (section, keys) in prepared.identity.as_object().into_iter().flatten() {
+        for (key, now) in keys.as_object().into_iter().flatten() {
+            let before = &before[section][key];
+            if before != now {
+                changes.push(change(run, prepared, section, key, before, now));
+            }
+        }
+    }
+    match changes.is_empty() {
+        true => "this version of lamplighter computes differently".to_owned(),
+        false => changes.join("; "),
+    }
+}
+
+fn change(
+    run: &Run,
+    prepared: &Prepared,
+    section: &str,
+    key: &str,
+    before: &Value,
+    now: &Value,
+) -> String {
+    let records = prepared.input.rows();
+    match (section, key) {
+        ("source", "manifest") if run.planned as u64 == records => {
+            "the input's files have other names or contents".to_owned()
+        }
+        ("source", "manifest") => {
+            format!(
+                "the input had {} records, now it has {records}",
+                run.planned
+            )
+        }
+        ("model", "digest") => format!(
             "the bundle was {} {} ({}), now it is {} {} ({})",
             run.model_name,
             run.model_version,
@@ -85,15 +122,9 @@ fn difference(run: &Run, prepared: &Prepared) -> String {
             prepared.bundle.name,
             prepared.bundle.version,
             prepared.bundle.digest
-        );
+        ),
+        // A text may hold what came through ${VAR}.
+        ("source", _) => format!("[source] {key} is another"),
+        _ => format!("[{section}] {key} was {before}, now it is {now}"),
     }
-    if run.planned as u64 != prepared.input.rows() {
-        return format!(
-            "the input had {} records, now it has {}",
-            run.planned,
-            prepared.input.rows()
-        );
-    }
-    "the files' contents, the filter, the transform, the threshold, the batch size or the id column"
-        .to_owned()
 }

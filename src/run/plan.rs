@@ -39,6 +39,7 @@ pub fn plan(
         trial: prepared.limit.is_some(),
         reason: reason.map(str::to_owned),
         fingerprint: prepared.fingerprint.clone(),
+        identity: prepared.identity.to_string(),
         model_name: prepared.bundle.name.clone(),
         model_version: prepared.bundle.version.clone(),
         model_digest: prepared.bundle.digest.clone(),

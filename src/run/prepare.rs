@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use sha2::{Digest, Sha256};
 
 use crate::error::{Class, Failure};
 use crate::features::FeatureKind;
@@ -27,7 +28,9 @@ pub struct Prepared {
     pub bundle: Bundle,
     /// The input, fixed.
     pub input: Arc<ParquetInput>,
-    /// Hash of everything that predictions depend on.
+    /// Everything that predictions depend on.
+    pub identity: serde_json::Value,
+    /// Its hash.
     pub fingerprint: String,
     /// Rows of a forward pass.
     pub batch_size: usize,
@@ -75,14 +78,15 @@ impl Prepared {
         id_columns.extend(expressions(row_sql.filter_columns()));
         let id_projection = Projection::new(&input, id_columns)?;
         check_added_columns(&bundle, &row_sql, &projection)?;
-        let fingerprint = fingerprint(job, &bundle, &input, limit);
+        let identity = identity(job, &bundle, &input, limit);
         Ok(Self {
             job: job.name.clone(),
             date,
             limit,
             bundle,
             input: Arc::new(input),
-            fingerprint,
+            fingerprint: hex::encode(Sha256::digest(identity.to_string())),
+            identity,
             batch_size: job.batch_size,
             id_column: source.id_column.clone(),
             row_sql,
@@ -270,24 +274,29 @@ fn check_added_columns(
     Ok(())
 }
 
-fn fingerprint(job: &Job, bundle: &Bundle, input: &ParquetInput, limit: Option<u64>) -> String {
-    use sha2::{Digest, Sha256};
-    let identity = serde_json::json!({
+/// Everything that predictions depend on, but for the records' order, which the manifest fixes.
+fn identity(
+    job: &Job,
+    bundle: &Bundle,
+    input: &ParquetInput,
+    limit: Option<u64>,
+) -> serde_json::Value {
+    serde_json::json!({
         "version": FINGERPRINT_VERSION,
         "source": {
             "kind": "parquet",
             "manifest": input.digest(),
             "id_column": job.source.id_column,
-            "filter": job.source.filter,
-            "transform": job.source.transform,
+            // Hashed, because they may hold what came through ${VAR}.
+            "filter": job.source.filter.as_ref().map(|text| hex::encode(Sha256::digest(text))),
+            "transform": job.source.transform.as_ref().map(|text| hex::encode(Sha256::digest(text))),
             "limit": limit,
         },
         "model": {
             "digest": bundle.digest,
-            "threshold": job.model.threshold.map(f32::to_bits),
+            "threshold": job.model.threshold,
             "precision": "f32",
-            "batch_size": job.batch_size,
         },
-    });
-    hex::encode(Sha256::digest(identity.to_string()))
+        "run": { "batch_size": job.batch_size },
+    })
 }

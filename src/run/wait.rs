@@ -12,17 +12,6 @@ use crate::job::{Job, LogicalDate};
 /// How often to look. There is no event to wait for: the file may be on a network file system.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether the job's input for `date` is announced as complete, by the file `wait_for`.
-///
-/// # Errors
-/// The file can not be looked for.
-pub fn is_there(job: &Job, date: LogicalDate) -> anyhow::Result<bool> {
-    match &job.source.wait_for {
-        None => Ok(true),
-        Some(marker) => exists(Path::new(&date.expand(marker)?)),
-    }
-}
-
 /// Waits until the job's input for `date` is announced as complete, at most for its `wait`.
 ///
 /// # Errors

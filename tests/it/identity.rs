@@ -168,9 +168,12 @@ fn a_change_of_what_predictions_depend_on_is_refused_once_the_date_is_published(
     let before = content(&workspace);
     let words = ["simple@2026-11-20#1 is published", "--rescore"];
     for (key, said) in [
-        ("source.filter=x > 0", "filter"),
-        ("source.transform=x + 0 AS y", "transform"),
-        ("run.batch_size=5", "batch size"),
+        ("source.filter=x > 0", "[source] filter is another"),
+        (
+            "source.transform=x + 0 AS y",
+            "[source] transform is another",
+        ),
+        ("run.batch_size=5", "batch_size was 4, now it is 5"),
     ] {
         let refused = run(&workspace, 20, &["--set", key]).expect(78);
         refused.says(&words).says(&[said]);

@@ -103,9 +103,9 @@ impl Ledger {
         fetch_all!(self, "list_runs", [job, limit], run)
     }
 
-    /// The newest `limit` dates of which a run (no trial) is unfinished, the newest first.
-    pub fn unfinished_dates(&mut self, job: &str, limit: u32) -> anyhow::Result<Vec<String>> {
-        fetch_all!(self, "unfinished_dates", [job, limit], |row| row.try_get(0))
+    /// Dates of which a run (no trial) is unfinished, the oldest first.
+    pub fn unfinished_dates(&mut self, job: &str) -> anyhow::Result<Vec<String>> {
+        fetch_all!(self, "unfinished_dates", [job], |row| row.try_get(0))
     }
 
     /// The run that consumers see for a date.
@@ -301,6 +301,7 @@ fn run(row: &SqliteRow) -> Result<Run, sqlx::Error> {
         trial: row.try_get("trial")?,
         reason: row.try_get("reason")?,
         fingerprint: row.try_get("fingerprint")?,
+        identity: row.try_get("identity")?,
         state: row.try_get::<&str, _>("state")?.parse().map_err(decode)?,
         publication: row
             .try_get::<&str, _>("publication")?

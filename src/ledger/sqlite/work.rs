@@ -178,6 +178,7 @@ async fn plan_run(
         .bind(run.trial)
         .bind(&run.reason)
         .bind(&run.fingerprint)
+        .bind(&run.identity)
         .bind(&run.model_name)
         .bind(&run.model_version)
         .bind(&run.model_digest)

@@ -257,6 +257,14 @@ fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
         // A file that can not be looked at must not be passed over.
         let metadata =
             fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?;
+        if metadata.is_dir() && !is_directory && pattern.ends_with(".parquet") {
+            return Err(Failure::config(format!(
+                "[source] path `{pattern}` matches the directory {}",
+                path.display()
+            ))
+            .hint("a data set that is a directory is matched by its files, with `/*.parquet` at the end")
+            .into());
+        }
         let name = path.strip_prefix(&root).unwrap_or(&path);
         if metadata.is_file() && !(is_directory && is_work_in_progress(name)) {
             files.push((name.to_string_lossy().into_owned(), path));

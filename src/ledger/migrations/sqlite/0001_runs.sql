@@ -9,6 +9,7 @@ CREATE TABLE runs (
     trial          INTEGER NOT NULL DEFAULT 0,
     reason         TEXT,
     fingerprint    TEXT    NOT NULL,
+    identity       TEXT    NOT NULL,
     state          TEXT    NOT NULL CHECK (state IN ('planning', 'running', 'completed', 'failed', 'cancelled')),
     publication    TEXT    NOT NULL CHECK (publication IN ('pending', 'published', 'withheld')),
     model_name     TEXT    NOT NULL,
