@@ -17,10 +17,10 @@ Exit codes:
   69   database unavailable
   70   an invariant of lamplighter is broken: please report it
   74   disk or other I/O
-  75   input not there yet, or locked by another process: start again
+  75   interrupted, input not there yet, or locked by another process: start again
   77   permission denied
   78   job file, bundle, schema or fingerprint
-  101, 130, 134, 137, 143   panic, interrupted, aborted, killed, terminated: the next start continues";
+  101, 134, 137   panic, abort, killed: the next start continues (130 and 143: interrupted twice)";
 
 /// Nightly batch inference: every record scored once, or in the dead letters with a reason.
 #[derive(Parser)]

@@ -23,6 +23,7 @@
 //! | room | what it knows |
 //! |---|---|
 //! | [`cli`], [`terminal`], [`commands`] | arguments; the streams; one file for each subcommand |
+//! | [`error`], [`interrupt`] | classes of failure with their exit codes; signals |
 //! | [`job`] | the job file, and what it means |
 //! | [`source`] | records, from Parquet; `filter` and `transform` |
 //! | [`features`] | validation and encoding, as a bundle says |
@@ -62,6 +63,7 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod features;
+pub mod interrupt;
 pub mod job;
 pub mod ledger;
 pub mod model;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lamplighter::cli::Cli;
+use lamplighter::interrupt::Interrupt;
 use lamplighter::terminal::Terminal;
 use lamplighter::{commands, error, model};
 
@@ -22,7 +23,9 @@ fn main() -> ExitCode {
     };
     model::numerics::confine_products_to_their_thread();
     let terminal = Terminal::new(&cli.global);
-    ExitCode::from(commands::dispatch(cli, &terminal).unwrap_or_else(|error| {
+    let outcome =
+        Interrupt::listen().and_then(|interrupt| commands::dispatch(cli, &terminal, &interrupt));
+    ExitCode::from(outcome.unwrap_or_else(|error| {
         terminal.error(&error);
         error::classify(&error).exit_code()
     }))

@@ -13,6 +13,7 @@ use anyhow::Context;
 
 use crate::cli::{Cli, Command, GlobalOptions};
 use crate::error::{Class, Failure};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Access, Ledger, Run};
 use crate::terminal::Terminal;
 
@@ -23,10 +24,10 @@ const DEFAULT_DATABASE: &str = "sqlite://lamplighter.db";
 ///
 /// # Errors
 /// Whatever the command meets; [`crate::error::classify`] gives the exit code.
-pub fn dispatch(cli: Cli, terminal: &Terminal) -> anyhow::Result<u8> {
+pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow::Result<u8> {
     let global = &cli.global;
     match cli.command {
-        Command::Run(options) => run::run(&options, global, terminal),
+        Command::Run(options) => run::run(&options, global, terminal, interrupt),
         Command::Runs(command) => runs::run(&command, global, terminal),
         Command::Report(options) => report::run(&options, global, terminal),
         Command::DeadLetters(command) => dead_letters::run(&command, global, terminal),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{database_url, with_ledger};
 use crate::cli::{GlobalOptions, RunOptions};
 use crate::error::{self, Class};
+use crate::interrupt::Interrupt;
 use crate::job::{Job, LoadOptions, LogicalDate};
 use crate::ledger::{Access, Ledger};
 use crate::report::text::{self, grouped};
@@ -27,6 +28,7 @@ pub fn run(
     options: &RunOptions,
     global: &GlobalOptions,
     terminal: &Terminal,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<u8> {
     let job = Job::load(
         &options.job,
@@ -47,6 +49,7 @@ pub fn run(
             .rescore
             .then(|| options.reason.clone().unwrap_or_default()),
         resume_only: false,
+        interrupt: interrupt.clone(),
     };
     if options.dry_run {
         return dry_run(&job, date, &url, &request, terminal);
@@ -58,7 +61,7 @@ pub fn run(
         Some(_) => 0,
     };
     // Other jobs may use the database while this one waits.
-    wait::wait(&job, date)?;
+    wait::wait(&job, date, interrupt)?;
     let exit_code = with_ledger(&url, Access::Write, |ledger| {
         score(ledger, &job, date, &request, terminal)
     })?;
@@ -82,11 +85,14 @@ fn catch_up(
         let request = Request {
             workers: request.workers,
             resume_only: true,
+            interrupt: request.interrupt.clone(),
             ..Request::default()
         };
         match score(ledger, job, date, &request, terminal) {
             Ok(0) => {}
             Ok(exit_code) => worst = exit_code,
+            // To stop means to stop, not to go on with the next date.
+            Err(failure) if request.interrupt.is_requested() => return Err(failure),
             Err(failure) => {
                 let failure = failure.context(format!("unfinished date {date}"));
                 terminal.error(&failure);
@@ -215,7 +221,7 @@ fn dry_run(
         Err(failure) if error::classify(&failure) == Class::NoInput => Decision::Plan,
         Err(failure) => return Err(failure),
     };
-    let (_, shards) = plan::plan(job, &prepared, None)?;
+    let (_, shards) = plan::plan(job, &prepared, None, &request.interrupt)?;
     let (action, run) = match decision {
         Decision::Done(run) => ("nothing, it is complete", Some(run.name().to_string())),
         Decision::Resume(run) => ("resume", Some(run.name().to_string())),

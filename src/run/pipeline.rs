@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use super::Prepared;
 use super::worker::Worker;
 use crate::error::{Failure, panic_message};
+use crate::interrupt::Interrupt;
 use crate::ledger::{Claim, Ledger, ShardCommit};
 
 /// How a run works; nothing that a prediction depends on.
@@ -51,12 +52,14 @@ type Scored = anyhow::Result<ShardCommit>;
 /// Works on a run until no shard is left. Returns the time spent on commits.
 ///
 /// # Errors
-/// The first error of a worker or of the database. What was committed stays.
+/// The first error of a worker or of the database; to stop is requested (75), in which case workers
+/// finish the shards that they have begun. What was committed stays.
 pub fn execute(
     ledger: &mut Ledger,
     run_id: i64,
     prepared: &Arc<Prepared>,
     settings: Settings,
+    interrupt: &Interrupt,
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<Duration> {
     let done = ledger.progress(run_id)?;
@@ -90,7 +93,7 @@ pub fn execute(
             scope.spawn(move |_| serve(worker, &blocks, &scored, stop));
         }
         drop(scored);
-        let outcome = dispatcher.run(ledger, work, &results, progress);
+        let outcome = dispatcher.run(ledger, work, &results, &stop, interrupt, progress);
         stop.store(true, Ordering::Relaxed);
         // Workers that wait for room must find that nobody will make any.
         drop(results);
@@ -142,10 +145,15 @@ impl Dispatcher {
         ledger: &mut Ledger,
         work: Sender<Vec<Claim>>,
         results: &Receiver<Scored>,
+        stop: &AtomicBool,
+        interrupt: &Interrupt,
         progress: &mut dyn FnMut(Progress),
     ) -> anyhow::Result<()> {
         self.hand_out(ledger, &work)?;
         while self.in_hand > 0 {
+            if interrupt.is_requested() {
+                break;
+            }
             match results.recv_timeout(REPORT_INTERVAL) {
                 Ok(scored) => {
                     self.commit(ledger, &scored?)?;
@@ -157,6 +165,30 @@ impl Dispatcher {
                 }
             }
             progress(self.progress);
+        }
+        if self.in_hand == 0 {
+            return Ok(());
+        }
+        self.finish_what_is_begun(ledger, work, results, stop)?;
+        let Progress {
+            planned, records, ..
+        } = self.progress;
+        tracing::warn!("interrupted with {records} of {planned} records committed");
+        Ok(interrupt.check()?)
+    }
+
+    /// Commits the shards that workers are at, and no others.
+    fn finish_what_is_begun(
+        &mut self,
+        ledger: &mut Ledger,
+        work: Sender<Vec<Claim>>,
+        results: &Receiver<Scored>,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<()> {
+        stop.store(true, Ordering::Relaxed);
+        drop(work);
+        for scored in results {
+            self.commit(ledger, &scored?)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use arrow::array::Array;
 use super::Prepared;
 use super::duplicates::DuplicateFinder;
 use crate::error::Failure;
+use crate::interrupt::Interrupt;
 use crate::job::{DuplicatePolicy, Job};
 use crate::ledger::{NewRun, ShardSlice};
 use crate::record::DUPLICATE_ID;
@@ -15,13 +16,15 @@ const CHUNK_ROWS: usize = 8192;
 /// The run to store and its shards.
 ///
 /// # Errors
-/// Two records share an id and the job's policy is to fail (65); the input can not be read.
+/// Two records share an id and the job's policy is to fail (65); to stop is requested (75); the
+/// input can not be read.
 pub fn plan(
     job: &Job,
     prepared: &Prepared,
     reason: Option<&str>,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<(NewRun, Vec<ShardSlice>)> {
-    let duplicates = find_duplicates(prepared)?;
+    let duplicates = find_duplicates(prepared, interrupt)?;
     if let (DuplicatePolicy::Fail, Some(&first)) = (job.duplicates, duplicates.first()) {
         return Err(Failure::data(format!(
             "{} records repeat the id of an earlier one, the first of them {}",
@@ -54,10 +57,11 @@ pub fn plan(
 }
 
 /// Ordinals of records that the filter keeps and whose id an earlier such record has.
-fn find_duplicates(prepared: &Prepared) -> anyhow::Result<Vec<u64>> {
+fn find_duplicates(prepared: &Prepared, interrupt: &Interrupt) -> anyhow::Result<Vec<u64>> {
     let mut finder = DuplicateFinder::default();
     let mut reader = prepared.id_reader(CHUNK_ROWS);
     while let Some(chunk) = reader.next(prepared.input.rows())? {
+        interrupt.check()?;
         let (ids, kept) = prepared.kept_ids(&chunk.rows)?;
         for row in 0..ids.len() {
             let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));

@@ -10,6 +10,7 @@ use super::identity::{Decision, decide};
 use super::pipeline::{self, Progress, Settings};
 use super::{Prepared, plan};
 use crate::error::{self, Failure};
+use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate};
 use crate::ledger::{Ledger, Run};
 use crate::report::resources::host_name;
@@ -25,6 +26,8 @@ pub struct Request {
     pub rescore: Option<String>,
     /// Go on with an unfinished run, but begin no new one.
     pub resume_only: bool,
+    /// Asked between shards.
+    pub interrupt: Interrupt,
 }
 
 /// What came of a start.
@@ -75,7 +78,12 @@ pub fn start(
             .into());
         }
         Decision::Plan => {
-            let (run, shards) = plan::plan(job, &prepared, request.rescore.as_deref())?;
+            let (run, shards) = plan::plan(
+                job,
+                &prepared,
+                request.rescore.as_deref(),
+                &request.interrupt,
+            )?;
             for replaced in ledger.unfinished_runs(&run.job, &run.logical_date, run.trial)? {
                 tracing::warn!(run = %replaced.name(), "giving up an unfinished run: input, bundle or settings have changed since");
             }
@@ -102,6 +110,7 @@ pub fn start(
         job,
         &prepared,
         settings,
+        &request.interrupt,
         &mut course,
         &mut progress,
     );
@@ -125,14 +134,17 @@ fn work(
     job: &Job,
     prepared: &Arc<Prepared>,
     settings: Settings,
+    interrupt: &Interrupt,
     course: &mut Course,
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<Outcome> {
     let mut first = None;
-    course.committing = pipeline::execute(ledger, run.run_id, prepared, settings, &mut |now| {
+    let mut show = |now| {
         first.get_or_insert(now);
         progress(now);
-    })?;
+    };
+    course.committing =
+        pipeline::execute(ledger, run.run_id, prepared, settings, interrupt, &mut show)?;
     course.found = first.unwrap_or_default();
     finalize(ledger, run, job, prepared, course)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::error::{Class, Failure};
+use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate};
 
 /// How often to look. There is no event to wait for: the file may be on a network file system.
@@ -15,11 +16,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Waits until the job's input for `date` is announced as complete, at most for its `wait`.
 ///
 /// # Errors
-/// It is not (75): a later start may find it.
-pub fn wait(job: &Job, date: LogicalDate) -> anyhow::Result<()> {
+/// It is not, or to stop is requested (75): a later start may find it.
+pub fn wait(job: &Job, date: LogicalDate, interrupt: &Interrupt) -> anyhow::Result<()> {
     match &job.source.wait_for {
         None => Ok(()),
-        Some(marker) => wait_for(Path::new(&date.expand(marker)?), job.source.wait),
+        Some(marker) => wait_for(Path::new(&date.expand(marker)?), job.source.wait, interrupt),
     }
 }
 
@@ -28,10 +29,11 @@ fn exists(path: &Path) -> anyhow::Result<bool> {
         .with_context(|| format!("cannot look for {}", path.display()))
 }
 
-fn wait_for(path: &Path, patience: Duration) -> anyhow::Result<()> {
+fn wait_for(path: &Path, patience: Duration, interrupt: &Interrupt) -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut announced = false;
     while !exists(path)? {
+        interrupt.check()?;
         let left = patience.saturating_sub(begun.elapsed());
         if left.is_zero() {
             return Err(Failure::new(

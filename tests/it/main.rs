@@ -23,6 +23,8 @@ mod row_sql;
 mod same_bits;
 /// Overlays, overrides, databases and dates.
 mod settings;
+/// SIGTERM and Ctrl-C.
+mod signals;
 /// The fixtures against PyTorch's own predictions: what `make smoke` runs.
 mod smoke;
 /// Runs that stopped midway, and who goes on with them.
