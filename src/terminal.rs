@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -90,10 +91,10 @@ impl Terminal {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self.format {
-            Format::Json => self.print(&serde_json::to_string(json)?)?,
-            Format::Text => self.print(&printable(&text()))?,
+            Format::Json => self.print(&serde_json::to_string(json)?),
+            Format::Text => self.print(&printable(&text())),
         }
-        Ok(())
+        .context("cannot write to standard output; what the ledger holds is not affected")
     }
 
     /// Tells an error, with its hint and exit code.

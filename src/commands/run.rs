@@ -132,7 +132,7 @@ fn score(
     match started {
         Started::Finished(outcome) => {
             terminal.print_either(&outcome.report, || text::render(&outcome.report))?;
-            tell_withheld(&outcome.report);
+            tell_oddities(&outcome.report);
             Ok(outcome.exit_code)
         }
         Started::AlreadyDone(run) => {
@@ -149,16 +149,35 @@ fn score(
             if let Some(report) = ledger.report(run.run_id)? {
                 let report: RunReport = serde_json::from_str(&report)?;
                 terminal.print_either(&report, || already_done(&report))?;
-                tell_withheld(&report);
+                tell_oddities(&report);
             }
             Ok(exit_code)
         }
     }
 }
 
-/// Standard error is where schedulers look for the reason of an exit code.
-fn tell_withheld(report: &RunReport) {
-    let ending = &report.outcome;
+/// One duplicate in so many records is worth a warning.
+const SUSPICIOUS_SHARE: u64 = 10;
+
+/// Standard error is where schedulers look for the reason of an exit code, and people for what is
+/// odd about a night that ended well.
+fn tell_oddities(report: &RunReport) {
+    let (ending, counts) = (&report.outcome, &report.counts);
+    if counts.predicted == 0 && counts.planned > 0 {
+        tracing::warn!(
+            run = report.run,
+            planned = counts.planned,
+            "no record was predicted"
+        );
+    }
+    if counts.duplicates > counts.planned / SUSPICIOUS_SHARE {
+        tracing::warn!(
+            run = report.run,
+            duplicates = counts.duplicates,
+            planned = counts.planned,
+            "many records repeat an id: is [source] id_column the one that tells records apart?"
+        );
+    }
     if ending.exit_code != 0 {
         tracing::error!(
             run = report.run,

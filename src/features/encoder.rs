@@ -216,7 +216,9 @@ impl Encoder {
                         Ok(value.clamp(min, max))
                     }
                     OutOfRange::Reject if value < min => Err(Cause::BelowRange),
-                    OutOfRange::Reject => Err(Cause::AboveRange),
+                    OutOfRange::Reject if value > max => Err(Cause::AboveRange),
+                    // In range, but too large for f32, which is found below.
+                    OutOfRange::Reject => Ok(value),
                 }
             };
             let outcome = outcome.and_then(|value| {

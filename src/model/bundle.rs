@@ -1,8 +1,8 @@
 //! Bundles: a directory with `model.toml`, `model.safetensors` and what else the model needs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::activation::Activation;
 use super::mlp::Mlp;
 use super::outputs::Head;
 use super::weights::Weights;
-use crate::error::Failure;
+use crate::error::{Class, Failure};
 use crate::features::Encoder;
 use crate::features::spec::FeatureSpec;
 
@@ -198,10 +198,11 @@ impl Bundle {
 /// that what is hashed is what is loaded.
 fn read_files(directory: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let entries = fs::read_dir(directory).map_err(|error| {
-        Failure::config(format!(
-            "bundle {}: {error}",
-            directory.display()
-        ))
+        let class = match error.kind() {
+            io::ErrorKind::PermissionDenied => Class::Permission,
+            _ => Class::Config,
+        };
+        Failure::new(class, format!("bundle {}: {error}", directory.display()))
         .hint("[model] bundle is a directory with model.toml and model.safetensors; relative paths start at the working directory")
     })?;
     let mut files = BTreeMap::new();

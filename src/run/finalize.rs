@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Prepared, Progress};
+use super::{Prepared, Progress, Settings};
 use crate::error::{Class, Failure};
 use crate::job::Job;
 use crate::ledger::{DeadLetterCount, Finish, Ledger, Publication, Run, Totals};
@@ -27,8 +27,8 @@ pub struct Course {
     pub committing: Duration,
     /// How far the run was when this process took it up.
     pub found: Progress,
-    /// Worker threads.
-    pub workers: usize,
+    /// How it works.
+    pub settings: Settings,
 }
 
 /// How a start ended.
@@ -118,7 +118,7 @@ pub fn finalize(
             values: stats.values.summary(),
         },
         timing: timing(run, course, &stats, attempts),
-        resources: resources::measure(course.begun, course.workers, ledger.path()),
+        resources: resources::measure(course.begun, course.settings.workers, ledger.path()),
         outcome,
         lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -102,14 +102,13 @@ pub fn start(
         planning: begun.elapsed(),
         committing: std::time::Duration::ZERO,
         found: Progress::default(),
-        workers: settings.workers,
+        settings,
     };
     let outcome = work(
         ledger,
         &run,
         job,
         &prepared,
-        settings,
         &request.interrupt,
         &mut course,
         &mut progress,
@@ -133,7 +132,6 @@ fn work(
     run: &Run,
     job: &Job,
     prepared: &Arc<Prepared>,
-    settings: Settings,
     interrupt: &Interrupt,
     course: &mut Course,
     progress: &mut dyn FnMut(Progress),
@@ -143,8 +141,14 @@ fn work(
         first.get_or_insert(now);
         progress(now);
     };
-    course.committing =
-        pipeline::execute(ledger, run.run_id, prepared, settings, interrupt, &mut show)?;
+    course.committing = pipeline::execute(
+        ledger,
+        run.run_id,
+        prepared,
+        course.settings,
+        interrupt,
+        &mut show,
+    )?;
     course.found = first.unwrap_or_default();
     finalize(ledger, run, job, prepared, course)
 }

@@ -1,7 +1,7 @@
 //! The files of a run's input, fixed when the run is planned.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -124,9 +124,19 @@ impl InputFile {
     /// Opens the file for reading.
     ///
     /// # Errors
-    /// If its size or footer are no longer those of the manifest (65), or on I/O.
+    /// If it is gone, or its size or footer are no longer those of the manifest (65), or on I/O.
     pub(super) fn open_unchanged(&self) -> anyhow::Result<File> {
-        let mut file = open(&self.path)?;
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(Failure::data(format!(
+                    "{} vanished after the run was planned",
+                    self.path.display()
+                ))
+                .hint("nothing is published; put the file back and start again to continue")
+                .into());
+            }
+            opened => opened.with_context(|| format!("cannot open {}", self.path.display()))?,
+        };
         let (size_bytes, footer) = footer_bytes(&mut file, &self.path)?;
         if size_bytes != self.size_bytes || sha256(&footer) != self.footer_sha256 {
             return Err(Failure::data(format!(
