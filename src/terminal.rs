@@ -57,11 +57,6 @@ impl Terminal {
         }
     }
 
-    /// Form of standard output.
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
     /// Prints data.
     ///
     /// # Errors

@@ -5,9 +5,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-
 use super::{RUN, nothing_was_planned, numbered, put_batch, run, workspace};
 use crate::harness::{Ended, Workspace};
 
@@ -175,22 +172,9 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
 
 /// Writes another program's database as `lamplighter.db`.
 fn strangers_database(workspace: &Workspace) -> PathBuf {
-    let path = workspace.path("lamplighter.db");
-    let options = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true);
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(async {
-            let mut connection = SqliteConnection::connect_with(&options).await?;
-            sqlx::raw_sql("CREATE TABLE songs (title TEXT); INSERT INTO songs VALUES ('Fall');")
-                .execute(&mut connection)
-                .await?;
-            connection.close().await
-        })
-        .expect("a database");
+    // An empty file is an empty database.
+    let path = workspace.write("lamplighter.db", "");
+    workspace.execute("CREATE TABLE songs (title TEXT); INSERT INTO songs VALUES ('Fall');");
     path
 }
 
