@@ -11,7 +11,7 @@ LOCKED = $(if $(CI),--locked)
 CARGO_DENY = 0.20.2
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help build run test smoke check fmt lint doc deny bench dist fixtures
+.PHONY: help build run test postgres smoke check fmt lint doc deny bench dist fixtures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,8 +30,17 @@ run: build ## score the flights of the fixtures for today into lamplighter.db, s
 	if [ -n "$$run" ]; then $(LAMPLIGHTER) report "$$run" --database $(DATABASE) || exit; fi; \
 	exit $$status
 
-test: ## all tests
-	cargo test --release $(LOCKED)
+test: postgres ## all tests
+	@if tests/postgres.sh has-pgbouncer; then \
+	    cargo test --release $(LOCKED); \
+	else \
+	    TEST_WITHOUT_PGBOUNCER=1 cargo test --release $(LOCKED) && \
+	    echo "the way through pgbouncer was NOT tested: it is missing and could not be installed"; \
+	fi
+
+# The tests start servers of their own and need no running one.
+postgres: ## install Debian's postgresql and pgbouncer if they are missing (asks sudo)
+	@tests/postgres.sh
 
 smoke: ## the fixtures' jobs against PyTorch's predictions, in seconds once built
 	cargo test --release $(LOCKED) --test it smoke::

@@ -38,17 +38,15 @@ pub struct Cli {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Options of every command")]
 pub struct GlobalOptions {
-    /// Database, such as sqlite://lamplighter.db [default: DATABASE_URL, DATABASE_URL_FILE (a file
-    /// that holds the URL), the job file's [sink] database, sqlite://lamplighter.db]
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "DATABASE_URL",
-        hide_env = true,
-        hide_env_values = true
-    )]
+    /// Database, such as sqlite://lamplighter.db or postgres://user@host/database; never with a
+    /// password [default: DATABASE_URL, DATABASE_URL_FILE (a file that holds the URL), the job
+    /// file's [sink] database, sqlite://lamplighter.db]
+    #[arg(long, global = true, value_name = "URL")]
     pub database: Option<String>,
+    /// Schema of a Postgres database that holds the tables [default: the job file's [sink] schema,
+    /// lamplighter]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub schema: Option<String>,
     /// Form of what is printed on standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -104,7 +102,10 @@ Examples:
     /// Look at records that could not be scored
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Create or bring up to date the database's tables
+    /// Put records into the queue, look at it
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Create or bring up to date the database's tables, and say who may do what
     #[command(subcommand)]
     Db(DbCommand),
 }
@@ -135,6 +136,9 @@ pub struct RunOptions {
     /// Why, for the record
     #[arg(long, value_name = "TEXT", requires = "rescore")]
     pub reason: Option<String>,
+    /// Work on the run alone: exit 75 if another process is at it, and keep others out
+    #[arg(long)]
+    pub exclusive: bool,
     /// Open and check everything, say what a run would do, write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -236,13 +240,76 @@ pub struct ExportOptions {
     pub output: Option<PathBuf>,
 }
 
+/// Subcommands of `queue`.
+#[derive(Subcommand)]
+pub enum QueueCommand {
+    /// Put the records of a file into a job's queue
+    #[command(after_help = "\
+FILE is Parquet (.parquet), CSV with a header (.csv) or JSON lines (.jsonl, .ndjson). The column
+[source] id_column names each record; the others become its payload. A record that waits already
+is replaced, or left alone with [source] on_conflict = \"ignore\".
+
+Applications may as well insert rows themselves:
+  INSERT INTO lamplighter.queue (job, record_id, payload)
+  VALUES ('flight-delay', 'US1877', '{\"distance\": 529, \"carrier\": \"US\"}')
+  ON CONFLICT (job, record_id) WHERE run_id IS NULL
+  DO UPDATE SET payload = excluded.payload, enqueued_at = now();
+
+Example:
+  lamplighter queue push jobs/flight-delay-queue.toml flights.csv")]
+    Push(PushOptions),
+    /// Count what waits, what is being scored and what is done
+    #[command(after_help = "Example:\n  lamplighter queue stats --job flight-delay")]
+    Stats {
+        /// Only of this job
+        #[arg(long)]
+        job: Option<String>,
+    },
+}
+
+/// Options of `queue push`.
+#[derive(Args)]
+pub struct PushOptions {
+    /// Job file, with [source] kind = "queue"
+    pub job: PathBuf,
+    /// File of records
+    pub file: PathBuf,
+    /// Records of higher priority come first in a run
+    #[arg(
+        long,
+        default_value_t = 0,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
+    pub priority: i64,
+    /// Overlay of the job file to apply, [env.ENV]
+    #[arg(long, value_name = "ENV")]
+    pub env: Option<String>,
+    /// Overrides a key of the job file, such as sink.schema=team_a; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
 /// Subcommands of `db`.
 #[derive(Subcommand)]
 pub enum DbCommand {
     /// Create the tables, or bring them up to date (`run` does so by itself on SQLite)
-    #[command(after_help = "Example:\n  lamplighter db migrate --database sqlite://lamplighter.db")]
+    #[command(after_help = "\
+On Postgres this takes a role that may create a schema, or one that owns it.
+
+Examples:
+  lamplighter db migrate --database sqlite://lamplighter.db
+  lamplighter db migrate --database postgres://admin@db.example.com/scores --schema team_a")]
     Migrate,
     /// Tell which schema the database has
     #[command(after_help = "Example:\n  lamplighter db status")]
     Status,
+    /// Print SQL that creates three roles and grants each the least that it needs
+    #[command(after_help = "\
+migrator owns the tables, runner runs jobs (creates nothing, deletes no prediction), reader reads
+results. To be run by an administrator after `db migrate`, and again after each later one.
+
+Example:
+  lamplighter db roles --schema team_a | psql scores")]
+    Roles,
 }

@@ -109,10 +109,63 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Whether to try the transaction again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It would fail again.
+    Never,
+    /// It met another transaction, or the connection was lost: the whole of it may succeed on
+    /// another try. It may even have been committed.
+    Transaction,
+}
+
+/// A database's error, classified.
+#[derive(Clone, Debug)]
+pub struct QueryError {
+    failure: Failure,
+    retry: Retry,
+}
+
+impl QueryError {
+    /// An error of this class; `retry` says whether another try makes sense.
+    pub fn new(failure: Failure, retry: Retry) -> Self {
+        Self { failure, retry }
+    }
+
+    /// Whether to try the transaction again.
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// The classified failure.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// The classified failure.
+    pub fn into_failure(self) -> Failure {
+        self.failure
+    }
+}
+
+impl From<Failure> for QueryError {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure, Retry::Never)
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(formatter)
+    }
+}
+
+impl std::error::Error for QueryError {}
+
 /// The class of any error: that of the [`Failure`] in its chain, else what an I/O error in the
 /// chain implies, else [`Class::Internal`].
 pub fn classify(error: &anyhow::Error) -> Class {
-    if let Some(failure) = find::<Failure>(error) {
+    if let Some(failure) = failure(error) {
         return failure.class;
     }
     match find::<io::Error>(error) {
@@ -131,7 +184,11 @@ pub fn classify_io(error: &io::Error) -> Class {
 
 /// The hint of the [`Failure`] in the chain, if it has one.
 pub fn hint(error: &anyhow::Error) -> Option<&str> {
-    find::<Failure>(error).and_then(|failure| failure.hint.as_deref())
+    failure(error).and_then(|failure| failure.hint.as_deref())
+}
+
+fn failure(error: &anyhow::Error) -> Option<&Failure> {
+    find::<Failure>(error).or_else(|| find::<QueryError>(error).map(QueryError::failure))
 }
 
 fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {

@@ -14,8 +14,10 @@
 //!          transaction)                                                                                    report)
 //! ```
 //!
-//! A rayon pool scores shards. The main thread alone talks to the database: it hands out blocks of
-//! shards and commits what comes back ([`run::pipeline`]). Weights are loaded once and shared.
+//! A rayon pool scores shards. The main thread alone writes to the ledger: it hands out blocks of
+//! shards and commits what comes back ([`run::pipeline`]). Weights are loaded once and shared. On
+//! Postgres several processes do so for one run; a claim is then a lease, which a thread of its own
+//! keeps alive ([`run::heartbeat`]).
 //! Memory is bounded by workers times what they read at a time, never by the input's size.
 //!
 //! # The rooms
@@ -25,7 +27,8 @@
 //! | [`cli`], [`terminal`], [`commands`] | arguments; the streams; one file for each subcommand |
 //! | [`error`], [`interrupt`] | classes of failure with their exit codes; signals |
 //! | [`job`] | the job file, and what it means |
-//! | [`source`] | records, from Parquet; `filter` and `transform` |
+//! | [`database`] | SQLite and Postgres behind one blocking face |
+//! | [`source`] | records, from Parquet, Postgres and the queue; `filter` and `transform` |
 //! | [`features`] | validation and encoding, as a bundle says |
 //! | [`model`] | bundles, weights, forward passes |
 //! | [`record`] | predictions, dead letters, and the hash of both |
@@ -36,14 +39,15 @@
 //!
 //! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
 //! indicatif in `terminal`, parquet and polars in `source`, candle in `model`, rayon in
-//! `run::pipeline`, sqlx in `ledger`.
+//! `run::pipeline`, sqlx in `database`.
 //!
 //! # The laws
 //!
 //! 1. *Conservation.* Planned records = predictions + dead letters + filtered + erased, proven from
 //!    the rows by [`ledger::verify`].
 //! 2. *One transaction per shard*, fenced by the epoch that the claim raised.
-//! 3. *The input of a run is fixed when it is planned*; a file that changes is refused.
+//! 3. *The input of a run is fixed when it is planned*: files by their footers, a table by its ids, the
+//!    queue by marks.
 //! 4. *Same bits.* A prediction depends on record, bundle, precision, batch capacity and instruction
 //!    set, all stored with the run; not on workers, neighbours, shards or restarts.
 //! 5. *Identity.* Same date and fingerprint: resume, or nothing to do. See [`run::identity`].
@@ -61,6 +65,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod database;
 pub mod error;
 pub mod features;
 pub mod interrupt;

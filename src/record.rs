@@ -200,7 +200,7 @@ impl Predictions {
                 scores,
             } => {
                 row.label = Some(Cow::Borrowed(&classes[labels[index] as usize]));
-                row.score = Some(f64::from(scores[index]));
+                row.score = Some(one_zero(f64::from(scores[index])));
             }
             Outputs::Multiclass {
                 classes,
@@ -210,16 +210,22 @@ impl Predictions {
             } => {
                 let width = classes.len();
                 row.label = Some(Cow::Borrowed(&classes[labels[index] as usize]));
-                row.score = Some(f64::from(scores[index]));
+                row.score = Some(one_zero(f64::from(scores[index])));
                 row.output = Some(Cow::Owned(probabilities_json(
                     classes,
                     &probabilities[index * width..(index + 1) * width],
                 )));
             }
-            Outputs::Regression { values } => row.value = Some(values[index]),
+            Outputs::Regression { values } => row.value = Some(one_zero(values[index])),
         }
         row
     }
+}
+
+/// The number, with 0 for -0: SQLite keeps no sign of a zero, and what is committed must be what is
+/// read back.
+fn one_zero(number: f64) -> f64 {
+    number + 0.0
 }
 
 /// `{"class": probability, …}` in the order of the classes, each number in the shortest form that

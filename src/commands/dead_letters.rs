@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{find_run, look};
-use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions, GlobalOptions};
+use super::{Invocation, find_run, look};
+use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions};
 use crate::error::{Class, Failure};
 use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
 use crate::terminal::Terminal;
@@ -17,12 +17,9 @@ use crate::terminal::Terminal;
 ///
 /// # Errors
 /// There is no such run or dead letter (64); the output can not be written (74); the database's.
-pub fn run(
-    command: &DeadLettersCommand,
-    global: &GlobalOptions,
-    terminal: &Terminal,
-) -> anyhow::Result<u8> {
-    look(global, |ledger| match command {
+pub fn run(command: &DeadLettersCommand, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
+    let terminal = invocation.terminal;
+    look(invocation, |ledger| match command {
         DeadLettersCommand::List(options) => list(ledger, options, terminal),
         DeadLettersCommand::Show { record_id, run } => {
             show(ledger, record_id, run.as_deref(), terminal)

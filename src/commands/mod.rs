@@ -2,47 +2,96 @@
 
 pub mod db;
 pub mod dead_letters;
+pub mod queue;
 pub mod report;
 pub mod run;
 pub mod runs;
 
-use std::fs;
 use std::path::Path;
+use std::{env, fs};
 
 use anyhow::Context;
 
 use crate::cli::{Cli, Command, GlobalOptions};
+use crate::database::postgres::has_password_in_url;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
-use crate::ledger::{Access, Ledger, Run};
+use crate::job::Job;
+use crate::ledger::{Access, Ledger, Run, Target, TargetOptions};
 use crate::terminal::Terminal;
 
 /// Where the database is if nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite://lamplighter.db";
+
+/// What every command is given, beside its own options.
+pub struct Invocation<'a> {
+    /// Options of every command.
+    pub global: &'a GlobalOptions,
+    /// The process's streams.
+    pub terminal: &'a Terminal,
+    /// Whether somebody wants it to stop.
+    pub interrupt: &'a Interrupt,
+}
 
 /// Runs the command. Returns the exit code.
 ///
 /// # Errors
 /// Whatever the command meets; [`crate::error::classify`] gives the exit code.
 pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow::Result<u8> {
-    let global = &cli.global;
+    let invocation = &Invocation {
+        global: &cli.global,
+        terminal,
+        interrupt,
+    };
     match cli.command {
-        Command::Run(options) => run::run(&options, global, terminal, interrupt),
-        Command::Runs(command) => runs::run(&command, global, terminal),
-        Command::Report(options) => report::run(&options, global, terminal),
-        Command::DeadLetters(command) => dead_letters::run(&command, global, terminal),
-        Command::Db(command) => db::run(&command, global, terminal),
+        Command::Run(options) => run::run(&options, invocation),
+        Command::Runs(command) => runs::run(&command, invocation),
+        Command::Report(options) => report::run(&options, invocation),
+        Command::DeadLetters(command) => dead_letters::run(&command, invocation),
+        Command::Queue(command) => queue::run(&command, invocation),
+        Command::Db(command) => db::run(&command, invocation),
     }
 }
 
-/// The database's URL: --database or DATABASE_URL, the file DATABASE_URL_FILE, the job's, the
-/// default.
+/// The ledger that the command line, the environment and the job mean.
+fn target(invocation: &Invocation<'_>, job: Option<&Job>) -> anyhow::Result<Target> {
+    let sink = job.map(|job| &job.sink);
+    let url = database_url(
+        invocation.global,
+        sink.and_then(|sink| sink.database.as_deref()),
+    )?;
+    let mut options = match sink {
+        Some(sink) => TargetOptions {
+            schema: sink.schema.clone(),
+            connections: sink.connections,
+            retry_for: sink.retry_for,
+            password_command: sink.password_command.clone(),
+        },
+        None => TargetOptions::default(),
+    };
+    if let Some(schema) = &invocation.global.schema {
+        options.schema.clone_from(schema);
+    }
+    Target::new(&url, &options, invocation.interrupt)
+}
+
+/// The database's URL: --database, DATABASE_URL, the file DATABASE_URL_FILE, the job's, the default.
 fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<String> {
-    let given = global.database.as_ref().filter(|url| !url.is_empty());
-    if let Some(url) = given {
+    if let Some(url) = global.database.as_ref().filter(|url| !url.is_empty()) {
+        if has_password_in_url(url) {
+            return Err(Failure::new(
+                Class::Usage,
+                "--database holds a password, which every user of this host could read in the list of processes",
+            )
+            .hint("leave it out and use PGPASSFILE or PGPASSWORD, or give the whole URL in DATABASE_URL or DATABASE_URL_FILE")
+            .into());
+        }
         return Ok(url.clone());
     }
-    if let Some(path) = std::env::var_os("DATABASE_URL_FILE") {
+    if let Some(url) = env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()) {
+        return Ok(url);
+    }
+    if let Some(path) = env::var_os("DATABASE_URL_FILE") {
         let path = Path::new(&path);
         let url = fs::read_to_string(path)
             .with_context(|| format!("cannot read DATABASE_URL_FILE {}", path.display()))?;
@@ -53,11 +102,11 @@ fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<
 
 /// Opens the ledger, acts, and closes it, whatever came of it.
 fn with_ledger<T>(
-    url: &str,
+    target: &Target,
     access: Access,
     act: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut ledger = Ledger::open(url, access)?;
+    let mut ledger = target.open(access)?;
     let outcome = act(&mut ledger);
     let closed = ledger.close();
     let value = outcome?;
@@ -67,11 +116,11 @@ fn with_ledger<T>(
 
 /// Looks at the ledger, as it is at one moment.
 fn look<T>(
-    global: &GlobalOptions,
+    invocation: &Invocation<'_>,
     look: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let url = database_url(global, None)?;
-    with_ledger(&url, Access::Read, |ledger| ledger.at_one_moment(look))
+    let target = target(invocation, None)?;
+    with_ledger(&target, Access::Read, |ledger| ledger.at_one_moment(look))
 }
 
 /// The run of this name, the newest one of this job, or the newest one.

@@ -1,21 +1,16 @@
 //! `lamplighter report`: show a run's report.
 
-use super::{find_run, look};
-use crate::cli::{GlobalOptions, ReportOptions};
+use super::{Invocation, find_run, look};
+use crate::cli::ReportOptions;
 use crate::error::{Class, Failure};
 use crate::report::{RunReport, text};
-use crate::terminal::Terminal;
 
 /// Runs the command.
 ///
 /// # Errors
 /// There is no such run, or it is not finished (64); the database's.
-pub fn run(
-    options: &ReportOptions,
-    global: &GlobalOptions,
-    terminal: &Terminal,
-) -> anyhow::Result<u8> {
-    let (run, stored) = look(global, |ledger| {
+pub fn run(options: &ReportOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
+    let (run, stored) = look(invocation, |ledger| {
         let run = find_run(ledger, options.run.as_deref())?;
         let stored = ledger.report(run.run_id)?;
         Ok((run, stored))
@@ -28,6 +23,8 @@ pub fn run(
         .hint("a run has a report once it is finished; `lamplighter runs show` tells how far it is")
     })?;
     let report: RunReport = serde_json::from_str(&stored)?;
-    terminal.print_either(&report, || text::render(&report))?;
+    invocation
+        .terminal
+        .print_either(&report, || text::render(&report))?;
     Ok(0)
 }

@@ -6,15 +6,15 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{database_url, with_ledger};
-use crate::cli::{GlobalOptions, RunOptions};
+use super::{Invocation, target, with_ledger};
+use crate::cli::RunOptions;
 use crate::error::{self, Class};
-use crate::interrupt::Interrupt;
 use crate::job::{Job, LoadOptions, LogicalDate};
-use crate::ledger::{Access, Ledger};
+use crate::ledger::{Access, Ledger, Target};
 use crate::report::text::{self, grouped};
 use crate::report::{RunReport, Verdict};
 use crate::run::identity::decide;
+use crate::run::input::Input;
 use crate::run::start::{Request, Started, settings, start};
 use crate::run::{Decision, Prepared, plan, wait};
 use crate::terminal::Terminal;
@@ -24,12 +24,8 @@ use crate::terminal::Terminal;
 /// # Errors
 /// Whatever keeps tonight's date from being finished. An earlier date that fails is logged; its
 /// exit code is the process's only if tonight's is 0.
-pub fn run(
-    options: &RunOptions,
-    global: &GlobalOptions,
-    terminal: &Terminal,
-    interrupt: &Interrupt,
-) -> anyhow::Result<u8> {
+pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
+    let (terminal, interrupt) = (invocation.terminal, invocation.interrupt);
     let job = Job::load(
         &options.job,
         &LoadOptions {
@@ -41,7 +37,7 @@ pub fn run(
     let date = job
         .schedule
         .resolve(options.date.as_deref(), Timestamp::now())?;
-    let url = database_url(global, job.database.as_deref())?;
+    let target = target(invocation, Some(&job))?;
     let request = Request {
         workers: options.workers.map(usize::from),
         limit: options.limit,
@@ -49,20 +45,21 @@ pub fn run(
             .rescore
             .then(|| options.reason.clone().unwrap_or_default()),
         resume_only: false,
+        exclusive: options.exclusive,
         interrupt: interrupt.clone(),
     };
     if options.dry_run {
-        return dry_run(&job, date, &url, &request, terminal);
+        return dry_run(&job, date, &target, &request, terminal);
     }
     let exit_code_of_earlier = match request.limit {
-        None => with_ledger(&url, Access::Write, |ledger| {
+        None => with_ledger(&target, Access::Write, |ledger| {
             catch_up(ledger, &job, date, &request, terminal)
         })?,
         Some(_) => 0,
     };
     // Other jobs may use the database while this one waits.
     wait::wait(&job, date, interrupt)?;
-    let exit_code = with_ledger(&url, Access::Write, |ledger| {
+    let exit_code = with_ledger(&target, Access::Write, |ledger| {
         score(ledger, &job, date, &request, terminal)
     })?;
     Ok(match exit_code {
@@ -85,6 +82,7 @@ fn catch_up(
         let request = Request {
             workers: request.workers,
             resume_only: true,
+            exclusive: request.exclusive,
             interrupt: request.interrupt.clone(),
             ..Request::default()
         };
@@ -213,7 +211,8 @@ struct DryRun {
     model: String,
     digest: String,
     numerics: &'static str,
-    files: usize,
+    source: String,
+    files: u64,
     input_bytes: u64,
     records: u64,
     duplicates: u64,
@@ -225,12 +224,12 @@ struct DryRun {
 fn dry_run(
     job: &Job,
     date: LogicalDate,
-    url: &str,
+    target: &Target,
     request: &Request,
     terminal: &Terminal,
 ) -> anyhow::Result<u8> {
-    let prepared = Prepared::new(job, date, request.limit)?;
-    let decision = match Ledger::open(url, Access::Read) {
+    let prepared = Prepared::new(job, date, request.limit, target, &request.interrupt)?;
+    let decision = match target.open(Access::Read) {
         Ok(mut ledger) => {
             let decision = decide(&mut ledger, &prepared, request.rescore.is_some());
             ledger.close()?;
@@ -240,7 +239,14 @@ fn dry_run(
         Err(failure) if error::classify(&failure) == Class::NoInput => Decision::Plan,
         Err(failure) => return Err(failure),
     };
-    let (_, shards) = plan::plan(job, &prepared, None, &request.interrupt)?;
+    let plan = plan::plan(job, &prepared, None, &request.interrupt)?;
+    let records = match &prepared.input {
+        Input::Queue(_) => waiting(target, job, request)?,
+        Input::Parquet(_) | Input::Postgres(_) => {
+            plan.shards().iter().map(|shard| shard.records).sum()
+        }
+    };
+    let input = prepared.input.report(&prepared.fingerprint);
     let (action, run) = match decision {
         Decision::Done(run) => ("nothing, it is complete", Some(run.name().to_string())),
         Decision::Resume(run) => ("resume", Some(run.name().to_string())),
@@ -254,24 +260,33 @@ fn dry_run(
         model: format!("{} {}", prepared.bundle.name, prepared.bundle.version),
         digest: prepared.bundle.digest.clone(),
         numerics: prepared.numerics(),
-        files: prepared.input.files().len(),
-        input_bytes: prepared
-            .input
-            .files()
-            .iter()
-            .map(|file| file.size_bytes)
-            .sum(),
-        records: prepared.input.rows(),
-        duplicates: shards
+        source: input.source,
+        files: input.files,
+        input_bytes: input.bytes,
+        records,
+        duplicates: plan
+            .shards()
             .iter()
             .map(|shard| shard.duplicates.len() as u64)
             .sum(),
-        shards: shards.len() as u64,
-        workers: settings(job, &prepared, request.workers).workers,
+        shards: records.div_ceil(job.shard_size),
+        workers: settings(job, &prepared, records, request.workers).workers,
         fingerprint: prepared.fingerprint.clone(),
     };
     terminal.print_either(&summary, || describe(&summary))?;
     Ok(0)
+}
+
+/// Records that a run would take from the queue.
+fn waiting(target: &Target, job: &Job, request: &Request) -> anyhow::Result<u64> {
+    let mut ledger = match target.open(Access::Read) {
+        Ok(ledger) => ledger,
+        Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(0),
+        Err(failure) => return Err(failure),
+    };
+    let records = ledger.pending_in_queue(&job.name)?;
+    ledger.close()?;
+    Ok(request.limit.map_or(records, |limit| limit.min(records)))
 }
 
 fn describe(dry_run: &DryRun) -> String {
@@ -289,11 +304,10 @@ fn describe(dry_run: &DryRun) -> String {
         ("digest", dry_run.digest.clone()),
         (
             "input",
-            format!(
-                "{}, {}",
-                text::files(dry_run.files as u64),
-                ByteSize(dry_run.input_bytes)
-            ),
+            match dry_run.files {
+                0 => dry_run.source.clone(),
+                files => format!("{}, {}", text::files(files), ByteSize(dry_run.input_bytes)),
+            },
         ),
         ("records", grouped(dry_run.records)),
         ("duplicates", grouped(dry_run.duplicates)),

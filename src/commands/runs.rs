@@ -4,30 +4,27 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{database_url, find_run, look, with_ledger};
-use crate::cli::{GlobalOptions, RunsCommand};
+use super::{Invocation, find_run, look, target, with_ledger};
+use crate::cli::RunsCommand;
 use crate::error::{Class, Failure};
 use crate::ledger::verify::{Verification, verify};
 use crate::ledger::{Access, Attempt, Run, ShardRow};
 use crate::report::text::grouped;
-use crate::terminal::Terminal;
 
 /// Runs the command.
 ///
 /// # Errors
 /// There is no such run (64); the database's. `verify` returns 70 if a run does not hold.
-pub fn run(
-    command: &RunsCommand,
-    global: &GlobalOptions,
-    terminal: &Terminal,
-) -> anyhow::Result<u8> {
+pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     match command {
         RunsCommand::List { job, limit } => {
-            let runs = look(global, |ledger| ledger.list_runs(job.as_deref(), *limit))?;
-            terminal.print_either(&runs, || table(&runs))?;
+            let runs = look(invocation, |ledger| {
+                ledger.list_runs(job.as_deref(), *limit)
+            })?;
+            invocation.terminal.print_either(&runs, || table(&runs))?;
         }
         RunsCommand::Show { run } => {
-            let details = look(global, |ledger| {
+            let details = look(invocation, |ledger| {
                 let run = find_run(ledger, run.as_deref())?;
                 Ok(Details {
                     shards: ledger.shards(run.run_id)?,
@@ -35,24 +32,29 @@ pub fn run(
                     run,
                 })
             })?;
-            terminal.print_either(&details, || describe(&details))?;
+            invocation
+                .terminal
+                .print_either(&details, || describe(&details))?;
         }
         RunsCommand::Verify { run } => {
-            let verification = look(global, |ledger| {
+            let verification = look(invocation, |ledger| {
                 let run = find_run(ledger, run.as_deref())?;
                 verify(ledger, &run)
             })?;
-            terminal.print_either(&verification, || verdict(&verification))?;
+            invocation
+                .terminal
+                .print_either(&verification, || verdict(&verification))?;
             if !verification.ok {
                 return Ok(Class::Internal.exit_code());
             }
         }
         RunsCommand::Cancel { run } => {
-            let url = database_url(global, None)?;
+            let target = target(invocation, None)?;
             // To look first spares a mistyped name from creating a database.
-            let run = look(global, |ledger| find_run(ledger, Some(run)))?;
-            let cancelled =
-                with_ledger(&url, Access::Write, |ledger| ledger.cancel_run(run.run_id))?;
+            let run = look(invocation, |ledger| find_run(ledger, Some(run)))?;
+            let cancelled = with_ledger(&target, Access::Write, |ledger| {
+                ledger.cancel_run(run.run_id)
+            })?;
             if !cancelled {
                 return Err(Failure::new(
                     Class::Usage,
@@ -64,7 +66,9 @@ pub fn run(
                 )
                 .into());
             }
-            terminal.print(&format!("{} is cancelled", run.name()))?;
+            invocation
+                .terminal
+                .print(&format!("{} is cancelled", run.name()))?;
         }
     }
     Ok(0)

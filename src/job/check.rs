@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use super::document::{Document, Entry, OVERLAYS, Section};
 use super::places::Origin;
@@ -47,11 +47,12 @@ pub fn check(
                 }
                 Err(Refusal::Value { .. }) if deferred && holds_variable(&entry.value) => {}
                 Err(Refusal::Value { problem }) => {
-                    let found = entry.place.shown(&section.name, &entry.key, &entry.value);
+                    let (key, value) = culprit(&section.name, entry);
+                    let found = entry.place.shown(&section.name, &entry.key, value);
                     return Err(entry.place.failure(
                         file,
                         &format!("{label}{}", section.name),
-                        &entry.key,
+                        &key,
                         format!("{problem}, found {found}"),
                     ));
                 }
@@ -61,10 +62,38 @@ pub fn check(
     Ok(())
 }
 
+/// What of a refused entry is at fault: an item of its array or table if the key takes such but not
+/// that item, else the whole value.
+fn culprit<'entry, 'text>(
+    section: &str,
+    entry: &'entry Entry<'text>,
+) -> (String, &'entry DeValue<'text>) {
+    let Entry { key, value, .. } = entry;
+    let is_refused = |alone: DeValue<'_>| check_entry(section, key, &alone).is_err();
+    let item = match value {
+        DeValue::Array(_) if is_refused(DeValue::Array(DeArray::new())) => None,
+        DeValue::Table(_) if is_refused(DeValue::Table(DeTable::new())) => None,
+        DeValue::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            let mut alone = DeArray::new();
+            alone.push(item.clone());
+            let found = is_refused(DeValue::Array(alone));
+            found.then(|| (format!("{key}, item {}", index + 1), item.get_ref()))
+        }),
+        DeValue::Table(entries) => entries.iter().find_map(|(name, item)| {
+            let mut alone = DeTable::new();
+            alone.insert(name.clone(), item.clone());
+            let found = is_refused(DeValue::Table(alone));
+            found.then(|| (format!("{key}.{}", name.get_ref()), item.get_ref()))
+        }),
+        _ => None,
+    };
+    item.unwrap_or_else(|| (key.clone(), value))
+}
+
 /// Whether `section.key` exists and takes `value`.
 pub fn check_entry(section: &str, key: &str, value: &DeValue<'_>) -> Result<(), Refusal> {
     let mut table = DeTable::new();
-    table.insert(spanned(KEY, key.into()), spanned(VALUE, value.clone()));
+    table.insert(spanned(KEY, key.into()), spanned(VALUE, as_one(value)));
     let Err(error) = deserialize(section, table) else {
         return Ok(());
     };
@@ -88,7 +117,7 @@ pub fn into_spec(document: &Document<'_>, file: &str) -> Result<JobSpec, Failure
         for entry in &section.entries {
             table.insert(
                 spanned(KEY, entry.key.clone().into()),
-                spanned(VALUE, entry.value.clone()),
+                spanned(VALUE, as_one(&entry.value)),
             );
         }
         root.insert(
@@ -144,6 +173,29 @@ fn spanned<T>(span: usize, value: T) -> Spanned<T> {
     Spanned::new(span..span, value)
 }
 
+/// The value with what is inside of it spanned like itself, so that an error about a part is known
+/// to be about the value.
+fn as_one<'text>(value: &DeValue<'text>) -> DeValue<'text> {
+    match value {
+        DeValue::Array(items) => {
+            let mut array = DeArray::new();
+            for item in items.iter() {
+                array.push(spanned(VALUE, as_one(item.get_ref())));
+            }
+            DeValue::Array(array)
+        }
+        DeValue::Table(entries) => {
+            let mut table = DeTable::new();
+            for (name, item) in entries.iter() {
+                let name = spanned(VALUE, name.get_ref().clone());
+                table.insert(name, spanned(VALUE, as_one(item.get_ref())));
+            }
+            DeValue::Table(table)
+        }
+        other => other.clone(),
+    }
+}
+
 /// The names in backticks that serde lists after an unknown one.
 fn alternatives(message: &str, unknown: &str) -> Vec<String> {
     let list = message.strip_prefix(&format!("unknown field `{unknown}`"));
@@ -156,6 +208,8 @@ fn problem(message: &str) -> String {
         Some((_, "u32" | "u64")) => "a whole number, zero or more",
         Some((_, "f32")) => "a number",
         Some((_, "path string")) => "a string",
+        Some((_, "a sequence")) => "an array of strings",
+        Some((_, "a map")) => "a table",
         Some((_, expected)) => expected,
         None if message.ends_with("overflowed") => "a smaller number",
         // An enum's complaint about a value that is no text.
@@ -165,7 +219,14 @@ fn problem(message: &str) -> String {
 }
 
 fn holds_variable(value: &DeValue<'_>) -> bool {
-    value.as_str().is_some_and(|text| text.contains("${"))
+    match value {
+        DeValue::String(text) => text.contains("${"),
+        DeValue::Array(items) => items.iter().any(|item| holds_variable(item.get_ref())),
+        DeValue::Table(entries) => entries.values().any(|item| holds_variable(item.get_ref())),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+            false
+        }
+    }
 }
 
 fn unknown_section(section: &Section<'_>, allowed: &[String], file: &str, label: &str) -> Failure {

@@ -169,7 +169,7 @@ impl<'text> Document<'text> {
         entries.push(entry);
     }
 
-    /// Replaces `${VAR}` in every string.
+    /// Replaces `${VAR}` in every string, those inside of arrays and tables included.
     pub fn expand_variables(
         &mut self,
         file: &str,
@@ -177,16 +177,13 @@ impl<'text> Document<'text> {
     ) -> Result<(), Failure> {
         for section in &mut self.sections {
             for entry in &mut section.entries {
-                let DeValue::String(text) = &mut entry.value else {
-                    continue;
-                };
-                let expanded = variables::expand(text, lookup).map_err(|problem| {
+                let mut variables = Vec::new();
+                expand(&mut entry.value, lookup, &mut variables).map_err(|problem| {
                     entry
                         .place
                         .failure(file, &section.name, &entry.key, problem)
                 })?;
-                *text = expanded.text.into();
-                entry.place.variables = expanded.variables;
+                entry.place.variables = variables;
             }
         }
         Ok(())
@@ -196,10 +193,37 @@ impl<'text> Document<'text> {
     pub fn places(&self, file: &str) -> Places {
         let mut places = Places::new(file);
         for section in &self.sections {
+            places.insert_section(&section.name, section.origin.clone());
             for entry in &section.entries {
                 places.insert(&section.name, &entry.key, entry.place.clone());
             }
         }
         places
     }
+}
+
+fn expand(
+    value: &mut DeValue<'_>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    variables: &mut Vec<String>,
+) -> Result<(), String> {
+    match value {
+        DeValue::String(text) => {
+            let expanded = variables::expand(text, lookup)?;
+            *text = expanded.text.into();
+            variables.extend(expanded.variables);
+        }
+        DeValue::Array(items) => {
+            for item in items.iter_mut() {
+                expand(item.get_mut(), lookup, variables)?;
+            }
+        }
+        DeValue::Table(entries) => {
+            for (_, item) in entries.iter_mut() {
+                expand(item.get_mut(), lookup, variables)?;
+            }
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+    }
+    Ok(())
 }

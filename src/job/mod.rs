@@ -13,31 +13,37 @@ mod load;
 mod logical_date;
 mod places;
 mod schedule;
+mod sink;
+mod source;
 mod spec;
 mod values;
 mod variables;
 
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use places::Places;
-use spec::{JobSpec, SourceSection};
+use spec::JobSpec;
 
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
 pub use schedule::{Grain, Schedule};
-pub use spec::{DuplicatePolicy, Precision};
+pub use sink::Sink;
+pub use source::{PostgresRelation, PostgresSource, QueueSource, Source, SourceKind};
+pub use spec::{ColumnType, DuplicatePolicy, OnConflict, Precision};
 pub use values::DeadLetterLimit;
 
 use crate::error::Failure;
 
-/// Longest name of a job, in bytes: what an identifier of Postgres may have.
-const NAME_LENGTH: usize = 63;
+/// Longest name of a job and of a schema, in bytes: what an identifier of Postgres may have.
+const IDENTIFIER_LENGTH: usize = 63;
 const BATCH_SIZES: RangeInclusive<u64> = 1..=65_536;
 const SHARD_SIZES: RangeInclusive<u64> = 1..=1_000_000;
 const WORKERS: RangeInclusive<u64> = 0..=1_024;
+/// Shorter leases would be lost to a slow disk; longer ones keep a dead process's shards too long.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3_600);
 
 /// A job, complete and checked.
 #[derive(Clone)]
@@ -47,7 +53,7 @@ pub struct Job {
     /// Which date a run is for.
     pub schedule: Schedule,
     /// Where the records come from.
-    pub source: ParquetSource,
+    pub source: Source,
     /// What scores them.
     pub model: ModelReference,
     /// Records in one forward pass, 1 to 65,536.
@@ -58,32 +64,16 @@ pub struct Job {
     pub workers: usize,
     /// Memory that a run may use, in bytes; at least 1.
     pub max_memory_bytes: u64,
+    /// A process that is silent for so long loses its shards to others; 2 s to 1 h.
+    pub lease: Duration,
     /// Dead letters that a run may have and still be published.
     pub max_dead_letters: DeadLetterLimit,
     /// What happens when records share an id.
     pub duplicates: DuplicatePolicy,
-    /// Database URL of the job, if it names one. May hold a password: never print it.
-    pub database: Option<String>,
-}
-
-/// Records in Parquet files.
-#[derive(Clone)]
-pub struct ParquetSource {
-    /// Path or glob, relative to the working directory; `{date}` is still in it, for
-    /// [`LogicalDate::expand`].
-    pub path: String,
-    /// The column that names each record.
-    pub id_column: String,
-    /// SQL predicate; records for which it does not hold are filtered.
-    pub filter: Option<String>,
-    /// SQL expressions, each added as a column.
-    pub transform: Option<String>,
-    /// A file that must be there before the run is planned; `{date}` is still in it.
-    pub wait_for: Option<String>,
-    /// How long to wait for it; zero: not at all.
-    pub wait: Duration,
-    /// Fewer records than this are no input.
-    pub min_rows: u64,
+    /// Where the results go.
+    pub sink: Sink,
+    /// Rows of completed runs stay in the queue so long; zero: not at all.
+    pub queue_retention: Duration,
 }
 
 /// The model as the job names it.
@@ -130,12 +120,13 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         run,
         errors,
         sink,
+        retention,
     } = spec;
 
     if !is_name(&job.name) {
         let shown = places.shown("job", "name", &job.name);
         let problem = format!(
-            "expected up to {NAME_LENGTH} of a-z, 0-9, `_` and `-`, the first a letter or digit; found {shown}"
+            "expected up to {IDENTIFIER_LENGTH} of a-z, 0-9, `_` and `-`, the first a letter or digit; found {shown}"
         );
         return Err(places.failure("job", "name", problem));
     }
@@ -160,7 +151,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
             .hint(refused.hint)
     })?;
 
-    let source = resolve_source(source, places)?;
+    let source = source::resolve(source, places)?;
 
     if model.bundle.as_os_str().is_empty() {
         return Err(places.failure("model", "bundle", "must not be empty"));
@@ -180,9 +171,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
     if run.max_memory == 0 {
         return Err(places.failure("run", "max_memory", "must be more than nothing"));
     }
-    if let Some(database) = &sink.database {
-        not_empty("sink", "database", database, places)?;
-    }
+    let sink = sink::resolve(sink, places)?;
 
     Ok(Job {
         name: job.name,
@@ -194,49 +183,22 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
             threshold: model.threshold,
             precision: model.precision,
         },
-        batch_size: in_range("batch_size", run.batch_size, BATCH_SIZES, places)? as usize,
-        shard_size: in_range("shard_size", run.shard_size, SHARD_SIZES, places)?,
-        workers: in_range("workers", run.workers, WORKERS, places)? as usize,
+        batch_size: in_range("run", "batch_size", run.batch_size, BATCH_SIZES, places)? as usize,
+        shard_size: in_range("run", "shard_size", run.shard_size, SHARD_SIZES, places)?,
+        workers: in_range("run", "workers", run.workers, WORKERS, places)? as usize,
         max_memory_bytes: run.max_memory,
+        lease: in_range("run", "lease", run.lease, LEASES, places)?,
         max_dead_letters: errors.max_dead_letters,
         duplicates: errors.duplicates,
-        database: sink.database,
-    })
-}
-
-fn resolve_source(source: SourceSection, places: &Places) -> Result<ParquetSource, Failure> {
-    let spec::SourceKind::Parquet = source.kind;
-    not_empty("source", "path", &source.path, places)?;
-    not_empty("source", "id_column", &source.id_column, places)?;
-    let optional = [
-        ("filter", &source.filter),
-        ("transform", &source.transform),
-        ("wait_for", &source.wait_for),
-    ];
-    for (key, text) in optional {
-        if let Some(text) = text {
-            not_empty("source", key, text, places)?;
-        }
-    }
-    takes_date("path", &source.path, places)?;
-    if let Some(wait_for) = &source.wait_for {
-        takes_date("wait_for", wait_for, places)?;
-    }
-    Ok(ParquetSource {
-        path: source.path,
-        id_column: source.id_column,
-        filter: source.filter,
-        transform: source.transform,
-        wait_for: source.wait_for,
-        wait: source.wait,
-        min_rows: source.min_rows,
+        sink,
+        queue_retention: retention.queue,
     })
 }
 
 /// `[a-z0-9][a-z0-9_-]{0,62}`
 fn is_name(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() <= NAME_LENGTH
+    text.len() <= IDENTIFIER_LENGTH
         && text.bytes().next().is_some_and(word)
         && text
             .bytes()
@@ -259,37 +221,40 @@ fn not_empty(section: &str, key: &str, text: &str, places: &Places) -> Result<()
     Ok(())
 }
 
-/// Whether each date format of the template is one, found before a night depends on it.
-fn takes_date(key: &str, template: &str, places: &Places) -> Result<(), Failure> {
-    let any = LogicalDate::of_day(jiff::civil::date(2026, 1, 1));
-    match any.expand(template) {
-        Ok(_) => Ok(()),
-        Err(_) if places.is_hidden("source", key) => {
-            let shown = places.shown("source", key, template);
-            Err(places.failure(
-                "source",
-                key,
-                format!("a `{{date:…}}` is not a date format in {shown}"),
-            ))
+/// The program and arguments of a key `password_command`.
+fn command(
+    section: &str,
+    command: Option<Vec<String>>,
+    places: &Places,
+) -> Result<Option<Vec<String>>, Failure> {
+    match &command {
+        Some(words)
+            if words
+                .first()
+                .is_none_or(|program| program.trim().is_empty()) =>
+        {
+            let problem = "must name a program, such as [\"cat\", \"/run/secrets/password\"]";
+            Err(places.failure(section, "password_command", problem))
         }
-        Err(failure) => Err(places.failure("source", key, failure)),
+        _ => Ok(command),
     }
 }
 
-fn in_range(
+fn in_range<T: PartialOrd + Debug>(
+    section: &str,
     key: &str,
-    value: u64,
-    range: RangeInclusive<u64>,
+    value: T,
+    range: RangeInclusive<T>,
     places: &Places,
-) -> Result<u64, Failure> {
+) -> Result<T, Failure> {
     if range.contains(&value) {
         return Ok(value);
     }
     let (low, high) = range.into_inner();
     Err(places.failure(
-        "run",
+        section,
         key,
-        format!("expected {low} to {high}, found {value}"),
+        format!("expected {low:?} to {high:?}, found {value:?}"),
     ))
 }
 

@@ -1,7 +1,7 @@
 //! Where each value of a job came from, so that a complaint about one can name its line.
 //!
-//! Invariant: database URLs and values that came through `${VAR}` may be secrets, and never
-//! appear in a message.
+//! Invariant: database URLs, commands that print passwords, and values that came through `${VAR}`
+//! may be secrets, and never appear in a message.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -33,6 +33,7 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Places {
     file: String,
+    sections: BTreeMap<String, Origin>,
     entries: BTreeMap<(String, String), Place>,
 }
 
@@ -41,8 +42,14 @@ impl Places {
     pub fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
+            sections: BTreeMap::new(),
             entries: BTreeMap::new(),
         }
+    }
+
+    /// Notes where the header of `section` was written.
+    pub fn insert_section(&mut self, section: &str, origin: Origin) {
+        self.sections.insert(section.to_owned(), origin);
     }
 
     /// Notes where `section.key` was written.
@@ -58,6 +65,24 @@ impl Places {
             Some(place) => place.failure(&self.file, section, key, problem),
             None => Failure::config(format!("{}: [{section}] {key}: {problem}", self.file)),
         }
+    }
+
+    /// The failure (78) that says what a whole section lacks.
+    pub fn section_failure(&self, section: &str, problem: impl Display) -> Failure {
+        let file = &self.file;
+        match self.sections.get(section) {
+            Some(Origin::Line(line)) => {
+                Failure::config(format!("{file}:{line}: [{section}]: {problem}"))
+            }
+            Some(Origin::CommandLine) | None => {
+                Failure::config(format!("{file}: [{section}]: {problem}"))
+            }
+        }
+    }
+
+    /// Whether `section.key` is written anywhere; if not, its value is the default.
+    pub fn is_written(&self, section: &str, key: &str) -> bool {
+        self.place(section, key).is_some()
     }
 
     /// The text of `section.key` in quotes, or words that stand for it if it must not be shown.
@@ -103,7 +128,11 @@ impl Place {
         if let Some(variable) = self.variables.first() {
             return Some(format!("the value of `${{{variable}}}`"));
         }
-        (section == "sink" && key == "database").then(|| "a value that is not shown".to_owned())
+        let names_a_secret = matches!(
+            (section, key),
+            ("sink", "database" | "password_command") | ("source", "url" | "password_command")
+        );
+        names_a_secret.then(|| "a value that is not shown".to_owned())
     }
 }
 

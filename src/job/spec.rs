@@ -6,6 +6,7 @@
 //!
 //! Relative paths are relative to the working directory of the process.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub struct JobSpec {
     /// Where the results go.
     #[serde(default)]
     pub sink: SinkSection,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: RetentionSection,
 }
 
 /// `[job]`
@@ -78,18 +82,42 @@ impl Default for ScheduleSection {
 #[serde(deny_unknown_fields)]
 pub struct SourceSection {
     /// What the records are read from. Required.
-    pub kind: SourceKind,
-    /// Files to read: a path or a glob; `{date}` and `{date:FORMAT}` are replaced. Required.
-    pub path: String,
-    /// The column that names each record. Required.
-    pub id_column: String,
+    pub kind: Kind,
+    /// `parquet`: files to read, a path or a glob; `{date}` and `{date:FORMAT}` are replaced.
+    /// Required.
+    pub path: Option<String>,
+    /// `postgres`: the table or view to read, with or without its schema. Either this or `query`
+    /// is required.
+    pub table: Option<String>,
+    /// `postgres`: which rows of `table`, as a condition in the database's SQL. Default: all.
+    #[serde(rename = "where")]
+    pub condition: Option<String>,
+    /// `postgres`: the query whose rows are read.
+    pub query: Option<String>,
+    /// `postgres`: URL of the database to read from. May hold a password, so it is never printed.
+    /// Default: the database of the results.
+    pub url: Option<String>,
+    /// `postgres`: a file that holds the URL, in place of `url`. Default: none.
+    pub url_file: Option<PathBuf>,
+    /// `postgres`: a program and its arguments, which prints the password. Default: none.
+    pub password_command: Option<Vec<String>>,
+    /// `queue`: what becomes of a pushed record if one of its id waits already. Default
+    /// `"replace"`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+    /// `queue`: the types of the columns that `filter` and `transform` read. Default: none.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnType>,
+    /// The column that names each record. Required, but for `queue`: there it is the column of
+    /// pushed files that holds the id, by default `"record_id"`.
+    pub id_column: Option<String>,
     /// SQL predicate; records for which it does not hold are counted as filtered. Default: none.
     pub filter: Option<String>,
     /// SQL expressions, each added as a column to every record. Default: none.
     pub transform: Option<String>,
     /// A file that must be there before the run is planned; `{date}` is replaced. Default: none.
     pub wait_for: Option<String>,
-    /// How long to wait for it: hours, minutes, seconds. Default `"0s"`.
+    /// How long to wait for it: weeks, days, hours, minutes, seconds. Default `"0s"`.
     #[serde(default, deserialize_with = "values::duration")]
     pub wait: Duration,
     /// Fewer records than this are no input. Default 1.
@@ -104,9 +132,53 @@ fn one() -> u64 {
 /// `[source] kind`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SourceKind {
+pub enum Kind {
     /// Parquet files.
     Parquet,
+    /// A table or query of a Postgres database.
+    Postgres,
+    /// The queue of Lamplighter's own database.
+    Queue,
+}
+
+impl Kind {
+    /// The kind as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Parquet => "parquet",
+            Kind::Postgres => "postgres",
+            Kind::Queue => "queue",
+        }
+    }
+}
+
+/// `[source] on_conflict`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnConflict {
+    /// The pushed record takes the place of the one that waits.
+    #[default]
+    Replace,
+    /// The one that waits stays; the pushed record is dropped.
+    Ignore,
+}
+
+/// `[source] columns`: what a column of queued records holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// Integers of 64 bits.
+    Integer,
+    /// Any numbers, as 64-bit floats.
+    Float,
+    /// Text.
+    Text,
+    /// True and false.
+    Boolean,
+    /// Dates, written `2026-11-23`.
+    Date,
+    /// Times, written as in RFC 3339, with or without an offset.
+    Timestamp,
 }
 
 /// `[model]`
@@ -146,6 +218,10 @@ pub struct RunSection {
     /// Memory the run may use, as text with a unit or as bytes. Default `"4GiB"`.
     #[serde(deserialize_with = "values::bytes")]
     pub max_memory: u64,
+    /// A process that is silent for so long loses its shards to others, 2 s to 1 h. Default
+    /// `"60s"`.
+    #[serde(deserialize_with = "values::duration")]
+    pub lease: Duration,
 }
 
 impl Default for RunSection {
@@ -155,6 +231,7 @@ impl Default for RunSection {
             shard_size: 16_384,
             workers: 0,
             max_memory: 4 << 30,
+            lease: Duration::from_secs(60),
         }
     }
 }
@@ -190,10 +267,49 @@ pub enum DuplicatePolicy {
 }
 
 /// `[sink]`
-#[derive(Default, PartialEq, Deserialize)]
+#[derive(PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SinkSection {
     /// Database URL, such as `"sqlite://lamplighter.db"`; the command line and `DATABASE_URL` come
     /// first. May hold a password, so it is never printed. Default: none.
     pub database: Option<String>,
+    /// The schema of Postgres that holds the tables. Default `"lamplighter"`.
+    pub schema: String,
+    /// Connections that one process may hold at a time, 1 to 64. Default 4.
+    pub connections: u64,
+    /// How long to go on when the database does not answer. Default `"60s"`.
+    #[serde(deserialize_with = "values::duration")]
+    pub retry_for: Duration,
+    /// A program and its arguments, which prints the database's password. Default: none.
+    pub password_command: Option<Vec<String>>,
+}
+
+impl Default for SinkSection {
+    fn default() -> Self {
+        Self {
+            database: None,
+            schema: "lamplighter".to_owned(),
+            connections: 4,
+            retry_for: Duration::from_secs(60),
+            password_command: None,
+        }
+    }
+}
+
+/// `[retention]`
+#[derive(PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSection {
+    /// Rows of completed runs stay in the queue so long; `"0s"` deletes them at once. Default
+    /// `"30d"`.
+    #[serde(deserialize_with = "values::duration")]
+    pub queue: Duration,
+}
+
+impl Default for RetentionSection {
+    fn default() -> Self {
+        Self {
+            queue: Duration::from_hours(30 * 24),
+        }
+    }
 }

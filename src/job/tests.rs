@@ -1,3 +1,6 @@
+mod sink;
+mod source;
+
 use super::*;
 use crate::error::Class;
 
@@ -88,7 +91,10 @@ fn a_whole_job_arrives_as_it_is_written() {
         .resolve(None, "2026-11-23T01:00:00Z".parse().unwrap())
         .unwrap();
     assert_eq!(monday.to_string(), "2026-11-16");
-    assert_eq!(job.source.path, "in/{date:%Y}/*.parquet");
+    let SourceKind::Parquet { path } = &job.source.kind else {
+        panic!("another kind");
+    };
+    assert_eq!(path, "in/{date:%Y}/*.parquet");
     assert_eq!(job.source.id_column, "id");
     assert_eq!(job.source.filter.as_deref(), Some("a > 1"));
     assert_eq!(job.source.transform.as_deref(), Some("a / 2 AS b"));
@@ -110,7 +116,7 @@ fn a_whole_job_arrives_as_it_is_written() {
     assert_eq!(job.max_memory_bytes, 512 * 1024 * 1024);
     assert_eq!(job.max_dead_letters, DeadLetterLimit::Count(7));
     assert_eq!(job.duplicates, DuplicatePolicy::Fail);
-    assert_eq!(job.database.as_deref(), Some("sqlite://a.db"));
+    assert_eq!(job.sink.database.as_deref(), Some("sqlite://a.db"));
 }
 
 #[test]
@@ -153,6 +159,10 @@ fn values_out_of_range_are_refused_with_place_and_range() {
         ),
         ("run.workers", "1025", "expected 0 to 1024, found 1025"),
         ("run.max_memory", "0", "must be more than nothing"),
+        ("run.lease", "1999ms", "expected 2s to 3600s, found 1.999s"),
+        ("run.lease", "2h", "expected 2s to 3600s, found 7200s"),
+        ("sink.connections", "0", "expected 1 to 64, found 0"),
+        ("sink.connections", "65", "expected 1 to 64, found 65"),
         (
             "model.threshold",
             "1.01",
@@ -299,7 +309,7 @@ fn the_defaults_of_the_readme_are_the_defaults() {
                     .filter(|line| !line.starts_with(&format!("{key} ")))
                     .map(|line| format!("{line}\n"))
                     .collect();
-                let failure = spec_of(&without, &[]).err().unwrap();
+                let failure = load_text(&without, &[]).unwrap_err();
                 assert!(
                     failure.to_string().contains(&format!("`{key}` is missing")),
                     "{failure}"
@@ -321,4 +331,21 @@ fn the_smallest_job_of_the_readme_is_one() {
     let (_, rest) = rest.split_once("```toml\n").unwrap();
     let (overlay, _) = rest.split_once("```").unwrap();
     assert!(load_text(&format!("{text}{overlay}"), &[]).is_ok());
+}
+
+#[test]
+fn every_job_file_that_comes_with_the_sources_is_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs");
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let jobs: Vec<_> = files
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .map(|path| Job::load(&path, &options(&[])).unwrap().name)
+        .collect();
+    assert!(jobs.contains(&"flight-delay-queue".to_owned()), "{jobs:?}");
+    assert!(jobs.len() > 5, "{jobs:?}");
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -76,15 +76,21 @@ impl<'de> Deserialize<'de> for DeadLetterLimit {
     }
 }
 
-/// Reads a duration of hours, minutes and seconds, such as `"30m"` or `"1h 30m"`.
+/// Reads a duration of weeks, days (of 24 hours), hours, minutes and seconds, such as `"30m"`,
+/// `"1h 30m"` or `"7d"`.
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(TextOrInteger {
-        expected: "a duration such as \"30m\" or \"1h 30m\"",
-        text: |text| {
-            let duration: SignedDuration = text.parse().ok()?;
-            Duration::try_from(duration).ok()
-        },
+        expected: "a duration such as \"30m\", \"1h 30m\" or \"7d\"",
+        text: |text| Duration::try_from(signed_duration(text)?).ok(),
         integer: |_| None,
+    })
+}
+
+fn signed_duration(text: &str) -> Option<SignedDuration> {
+    // A span takes days and weeks, but fewer seconds than a duration.
+    text.parse().ok().or_else(|| {
+        let span: Span = text.parse().ok()?;
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
     })
 }
 
@@ -136,6 +142,29 @@ mod tests {
 
     fn share(text: &str) -> DeadLetterLimit {
         DeadLetterLimit::from_percent(text).unwrap()
+    }
+
+    #[test]
+    fn durations_have_weeks_days_and_what_a_clock_has() {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("90s", 90),
+            ("30m", 1_800),
+            ("1h 30m", 5_400),
+            ("1.5h", 5_400),
+            ("PT1H", 3_600),
+            ("1d", 86_400),
+            ("30d", 30 * 86_400),
+            ("2 days", 2 * 86_400),
+            ("2w", 14 * 86_400),
+            ("1w 1d 1h", 8 * 86_400 + 3_600),
+        ] {
+            let duration = signed_duration(text).map(|duration| duration.as_secs());
+            assert_eq!(duration, Some(seconds), "{text}");
+        }
+        for text in ["", "30", "1 month", "1y", "a while"] {
+            assert_eq!(signed_duration(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -168,8 +169,6 @@ pub struct NewRun {
     pub batch_size: u64,
     /// Records of a shard.
     pub shard_size: u64,
-    /// Records of the run.
-    pub planned: u64,
 }
 
 /// A contiguous slice of a run's ordinals.
@@ -183,6 +182,21 @@ pub struct ShardSlice {
     pub records: u64,
     /// Offsets (from `first_ordinal`, ascending) of records whose id an earlier record has.
     pub duplicates: Vec<u32>,
+    /// Which records these are, in the source's own format; empty if the ordinals say it.
+    pub input: Vec<u8>,
+}
+
+/// A process that works on runs.
+#[derive(Clone, Debug)]
+pub struct Participant {
+    /// Host name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// Unique to the process, wherever it runs.
+    pub owner: String,
+    /// How long it may be silent before its shards go to others.
+    pub lease: Duration,
 }
 
 /// A run as stored.
@@ -308,17 +322,17 @@ pub struct DeadLetterCount {
 }
 
 /// How a run ends.
-pub struct Finish<'a> {
+pub struct Finish {
     /// What consumers see from now on.
     pub publication: Publication,
     /// Counts, from the rows.
     pub totals: Totals,
     /// Hash over the shards' output hashes, by [`crate::record::run_hash`].
-    pub output_hash: &'a str,
+    pub output_hash: String,
     /// Exit code of the process.
     pub exit_code: u8,
     /// One word: `published`, `withheld`, `trial`.
-    pub verdict: &'a str,
+    pub verdict: &'static str,
     /// Wall-clock time of this process, in seconds.
     pub duration_seconds: f64,
     /// Records over that time.
@@ -326,7 +340,7 @@ pub struct Finish<'a> {
     /// Greatest resident set of this process.
     pub peak_memory_bytes: Option<u64>,
     /// The report as JSON.
-    pub report: &'a str,
+    pub report: String,
 }
 
 /// A process that worked on a run.

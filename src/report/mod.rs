@@ -109,14 +109,22 @@ pub struct ModelIdentity {
 /// What was read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InputIdentity {
+    /// `parquet`, `queue`, or which table or query.
+    #[serde(default = "parquet")]
+    pub source: String,
     /// Number of files.
     pub files: u64,
     /// Their size, compressed.
     pub bytes: u64,
-    /// Hash of the list of files.
+    /// Hash of the list of files, or of the table or query as it is asked for; empty for a queue.
     pub manifest: String,
     /// Hash of everything that predictions depend on.
     pub fingerprint: String,
+}
+
+/// What reports of old had no need to say.
+fn parquet() -> String {
+    "parquet".to_owned()
 }
 
 /// What became of the records. `planned = predicted + dead_letters + filtered + erased`.

@@ -24,18 +24,18 @@ pub struct Resources {
     pub bytes_read: Option<u64>,
     /// Bytes written to files.
     pub bytes_written: Option<u64>,
-    /// Space left where the database is.
+    /// Space left where the database's file is.
     pub free_disk_bytes: Option<u64>,
 }
 
-/// Looks at the process, which began at `begun` and used `workers` threads; the database is
-/// `database`.
-pub fn measure(begun: Instant, workers: usize, database: &Path) -> Resources {
+/// Looks at the process, which began at `begun` and used `workers` threads; `database` is the
+/// database's file, if it is one.
+pub fn measure(begun: Instant, workers: usize, database: Option<&Path>) -> Resources {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
-    let directory = match database.parent() {
+    let directory = database.map(|file| match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
+    });
     Resources {
         host: host_name(),
         workers: workers as u64,
@@ -50,8 +50,8 @@ pub fn measure(begun: Instant, workers: usize, database: &Path) -> Resources {
         }),
         bytes_read: transferred("rchar"),
         bytes_written: transferred("wchar"),
-        free_disk_bytes: statvfs(directory)
-            .ok()
+        free_disk_bytes: directory
+            .and_then(|directory| statvfs(directory).ok())
             .map(|disk| disk.blocks_available() * disk.fragment_size()),
     }
 }

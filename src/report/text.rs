@@ -60,11 +60,10 @@ fn write_identity(out: &mut String, report: &RunReport) -> fmt::Result {
     line(
         out,
         "input",
-        format_args!(
-            "{}, {}",
-            files(report.input.files),
-            ByteSize(report.input.bytes)
-        ),
+        match report.input.files {
+            0 if report.input.source != "parquet" => report.input.source.clone(),
+            count => format!("{}, {}", files(count), ByteSize(report.input.bytes)),
+        },
     )
 }
 
@@ -184,10 +183,12 @@ fn write_timing(out: &mut String, report: &RunReport) -> fmt::Result {
         out,
         "disk",
         format_args!(
-            "{} read, {} written, {} free",
+            "{} read, {} written{}",
             bytes(resources.bytes_read),
             bytes(resources.bytes_written),
-            bytes(resources.free_disk_bytes)
+            resources
+                .free_disk_bytes
+                .map_or_else(String::new, |free| format!(", {} free", ByteSize(free)))
         ),
     )?;
     if timing.attempts > 1 {

@@ -1,18 +1,20 @@
 //! Ends a run whose shards are all completed: counts, verdict, report, publication.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Prepared, Progress, Settings};
+use super::pipeline::{Share, given_up};
+use super::{Prepared, Settings};
+use crate::database::jittered;
 use crate::error::{Class, Failure};
 use crate::job::Job;
-use crate::ledger::{DeadLetterCount, Finish, Ledger, Publication, Run, Totals};
+use crate::ledger::{DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, State, Totals};
 use crate::monitor::ShardStats;
 use crate::record::run_hash;
 use crate::report::{
-    Counts, Ending, InputIdentity, ModelIdentity, OutputDistribution, RunReport, Timing, Verdict,
-    resources,
+    Counts, Ending, ModelIdentity, OutputDistribution, RunReport, Timing, Verdict, resources,
 };
 
 /// What the finishing process knows of its own course.
@@ -23,10 +25,8 @@ pub struct Course {
     pub started_at: Timestamp,
     /// Time until the first claim.
     pub planning: Duration,
-    /// Time spent on commits.
-    pub committing: Duration,
-    /// How far the run was when this process took it up.
-    pub found: Progress,
+    /// What it did of the run.
+    pub share: Share,
     /// How it works.
     pub settings: Settings,
 }
@@ -39,10 +39,14 @@ pub struct Outcome {
     pub exit_code: u8,
 }
 
-/// Counts the rows, decides, stores the report and publishes, in one transaction.
+/// How often to look whether another process is done with finishing.
+const PEER_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Ends a run whose shards are all completed. Of several processes one does it, and the others
+/// return its outcome.
 ///
 /// # Errors
-/// The rows do not add up to what was planned (70); the database's.
+/// The rows do not add up to what was planned (70); somebody gave the run up (75); the database's.
 pub fn finalize(
     ledger: &mut Ledger,
     run: &Run,
@@ -50,6 +54,39 @@ pub fn finalize(
     prepared: &Prepared,
     course: &Course,
 ) -> anyhow::Result<Outcome> {
+    let mut conclude = |ledger: &mut Ledger| conclude(ledger, run, job, prepared, course);
+    loop {
+        match ledger.finish_run(run.run_id, &mut conclude)? {
+            Finishing::Finished(outcome) => return Ok(outcome),
+            Finishing::Ended => return outcome_of_another(ledger, run),
+            Finishing::Busy => thread::sleep(jittered(PEER_INTERVAL)),
+        }
+    }
+}
+
+fn outcome_of_another(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Outcome> {
+    let stored = ledger.run(run.run_id)?;
+    let is_completed = stored.is_some_and(|run| run.state == State::Completed);
+    match ledger.report(run.run_id)? {
+        Some(report) if is_completed => {
+            let report: RunReport = serde_json::from_str(&report)?;
+            Ok(Outcome {
+                exit_code: report.outcome.exit_code,
+                report,
+            })
+        }
+        _ => Err(given_up(run)),
+    }
+}
+
+/// Counts the rows, decides, and makes the report.
+fn conclude(
+    ledger: &mut Ledger,
+    run: &Run,
+    job: &Job,
+    prepared: &Prepared,
+    course: &Course,
+) -> anyhow::Result<(Finish, Outcome)> {
     let (totals, unfinished_shards) = ledger.totals(run.run_id)?;
     if unfinished_shards > 0 {
         return Err(Failure::internal(format!(
@@ -65,7 +102,7 @@ pub fn finalize(
         stats.merge(&serde_json::from_str(stored)?);
         Ok(())
     })?;
-    stats.seconds.commit = course.committing.as_secs_f64();
+    stats.seconds.commit = course.share.committing.as_secs_f64();
     let outcome = judge(run, job, totals, &dead_letters);
     let attempts = ledger.attempts(run.run_id)?.len() as u64;
     let shards = ledger.shards(run.run_id)?;
@@ -90,17 +127,7 @@ pub fn finalize(
             numerics: run.numerics.clone(),
             batch_size: run.batch_size as u64,
         },
-        input: InputIdentity {
-            files: prepared.input.files().len() as u64,
-            bytes: prepared
-                .input
-                .files()
-                .iter()
-                .map(|file| file.size_bytes)
-                .sum(),
-            manifest: prepared.input.digest(),
-            fingerprint: run.fingerprint.clone(),
-        },
+        input: prepared.input.report(&run.fingerprint),
         counts: Counts {
             planned: run.planned as u64,
             predicted: totals.predicted,
@@ -117,8 +144,8 @@ pub fn finalize(
             scores: stats.scores.summary(),
             values: stats.values.summary(),
         },
-        timing: timing(run, course, &stats, attempts),
-        resources: resources::measure(course.begun, course.settings.workers, ledger.path()),
+        timing: timing(course, &stats, attempts),
+        resources: resources::measure(course.begun, course.settings.workers, ledger.file()),
         outcome,
         lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -126,24 +153,22 @@ pub fn finalize(
         Verdict::Published => Publication::Published,
         Verdict::Withheld | Verdict::Trial => Publication::Withheld,
     };
-    ledger.finish_run(
-        run.run_id,
-        &Finish {
-            publication,
-            totals,
-            output_hash: &output_hash,
-            exit_code: report.outcome.exit_code,
-            verdict: report.outcome.verdict.as_str(),
-            duration_seconds: report.timing.duration_seconds,
-            records_per_second: report.timing.records_per_second,
-            peak_memory_bytes: report.resources.peak_memory_bytes,
-            report: &serde_json::to_string(&report)?,
-        },
-    )?;
-    Ok(Outcome {
+    let finish = Finish {
+        publication,
+        totals,
+        output_hash,
+        exit_code: report.outcome.exit_code,
+        verdict: report.outcome.verdict.as_str(),
+        duration_seconds: report.timing.duration_seconds,
+        records_per_second: report.timing.records_per_second,
+        peak_memory_bytes: report.resources.peak_memory_bytes,
+        report: serde_json::to_string(&report)?,
+    };
+    let outcome = Outcome {
         exit_code: report.outcome.exit_code,
         report,
-    })
+    };
+    Ok((finish, outcome))
 }
 
 fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {
@@ -200,17 +225,16 @@ fn judge(run: &Run, job: &Job, totals: Totals, dead_letters: &[DeadLetterCount])
     }
 }
 
-fn timing(run: &Run, course: &Course, stats: &ShardStats, attempts: u64) -> Timing {
+fn timing(course: &Course, stats: &ShardStats, attempts: u64) -> Timing {
     let duration = course.begun.elapsed();
     let working = duration.saturating_sub(course.planning).as_secs_f64();
-    let worked_on = run.planned as u64 - course.found.records.min(run.planned as u64);
     Timing {
         started_at: course.started_at.to_string(),
         finished_at: Timestamp::now().to_string(),
         duration_seconds: duration.as_secs_f64(),
         plan_seconds: course.planning.as_secs_f64(),
         records_per_second: if working > 0.0 {
-            worked_on as f64 / working
+            course.share.records as f64 / working
         } else {
             0.0
         },

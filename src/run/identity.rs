@@ -103,7 +103,7 @@ fn change(
     before: &Value,
     now: &Value,
 ) -> String {
-    let records = prepared.input.rows();
+    let records = prepared.input.rows().unwrap_or_default();
     match (section, key) {
         ("source", "manifest") if run.planned as u64 == records => {
             "the input's files have other names or contents".to_owned()
@@ -123,6 +123,10 @@ fn change(
             prepared.bundle.version,
             prepared.bundle.digest
         ),
+        ("source", "kind") => format!("[source] kind was {before}, now it is {now}"),
+        ("source", "relation") => {
+            "[source] asks for another table or query, or its columns have changed".to_owned()
+        }
         // A text may hold what came through ${VAR}.
         ("source", _) => format!("[source] {key} is another"),
         _ => format!("[{section}] {key} was {before}, now it is {now}"),

@@ -1,9 +1,14 @@
 //! The run's order of events: claim, score, commit.
 //!
-//! A rayon pool of explicit size scores; the calling thread alone talks to the database. It hands
+//! A rayon pool of explicit size scores; the calling thread alone writes to the ledger. It hands
 //! out blocks of neighbouring shards, so that a worker's reader can go on where it stands, and
 //! commits what comes back. What is handed out and what waits to be committed is bounded, and with
 //! it memory, whatever the input's size.
+//!
+//! Other processes may work on the same run. Then a shard may turn out to be another's by the time
+//! it is to be committed, and is dropped; and a process that finds nothing left to claim waits until
+//! its peers are done, and takes over what they leave. It never returns before the run's last shard
+//! is completed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,10 +19,11 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::Prepared;
+use super::heartbeat::Heartbeat;
 use super::worker::Worker;
-use crate::error::{Failure, panic_message};
+use crate::error::{Class, Failure, panic_message};
 use crate::interrupt::Interrupt;
-use crate::ledger::{Claim, Ledger, ShardCommit};
+use crate::ledger::{Claim, Committed, Ledger, Participant, Run, ShardCommit};
 
 /// How a run works; nothing that a prediction depends on.
 #[derive(Clone, Copy, Debug)]
@@ -41,41 +47,58 @@ pub struct Progress {
     pub dead_letters: u64,
 }
 
+/// What this process did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Share {
+    /// Time spent on commits.
+    pub committing: Duration,
+    /// Records of the shards that it committed.
+    pub records: u64,
+}
+
 /// Shards that a worker gets at once, at most.
 const LARGEST_BLOCK: usize = 8;
 
 /// Longest time between two reports of progress.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often to look whether peers have left something. The database has no event that reaches
+/// through a connection pooler.
+const PEER_INTERVAL: Duration = Duration::from_millis(250);
+
 type Scored = anyhow::Result<ShardCommit>;
 
-/// Works on a run until no shard is left. Returns the time spent on commits.
+/// Works on a run until no shard of it is left.
 ///
 /// # Errors
-/// The first error of a worker or of the database; to stop is requested (75), in which case workers
-/// finish the shards that they have begun. What was committed stays.
+/// The first error of a worker or of the database; to stop is requested, or somebody gave the run up
+/// (75). On a stop workers finish the shards that they have begun. What was committed stays.
 pub fn execute(
     ledger: &mut Ledger,
-    run_id: i64,
+    run: &Run,
     prepared: &Arc<Prepared>,
     settings: Settings,
-    interrupt: &Interrupt,
+    crew: &Crew<'_>,
     progress: &mut dyn FnMut(Progress),
-) -> anyhow::Result<Duration> {
-    let done = ledger.progress(run_id)?;
+) -> anyhow::Result<Share> {
     let mut dispatcher = Dispatcher {
-        run_id,
-        owner: format!("pid {}", std::process::id()),
-        unclaimed: done.shards - done.completed_shards,
+        run,
+        crew,
+        claimable: 0,
+        next_look: Instant::now(),
         in_hand: 0,
         workers: settings.workers,
         progress: Progress {
-            planned: prepared.input.rows(),
-            records: done.records,
-            dead_letters: done.dead_letters,
+            planned: run.planned as u64,
+            ..Progress::default()
         },
-        committing: Duration::ZERO,
+        share: Share::default(),
+        is_waiting: false,
     };
+    if dispatcher.look(ledger)? {
+        progress(dispatcher.progress);
+        return Ok(dispatcher.share);
+    }
     progress(dispatcher.progress);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.workers)
@@ -93,13 +116,23 @@ pub fn execute(
             scope.spawn(move |_| serve(worker, &blocks, &scored, stop));
         }
         drop(scored);
-        let outcome = dispatcher.run(ledger, work, &results, &stop, interrupt, progress);
+        let outcome = dispatcher.run(ledger, work, &results, &stop, progress);
         stop.store(true, Ordering::Relaxed);
         // Workers that wait for room must find that nobody will make any.
         drop(results);
         outcome
     })?;
-    Ok(dispatcher.committing)
+    Ok(dispatcher.share)
+}
+
+/// Who works, and what keeps them at it.
+pub struct Crew<'a> {
+    /// This process.
+    pub who: &'a Participant,
+    /// What keeps its claims alive.
+    pub heartbeat: &'a Heartbeat,
+    /// Asked between shards.
+    pub interrupt: &'a Interrupt,
 }
 
 /// A worker thread: scores blocks until there are no more.
@@ -126,59 +159,73 @@ fn serve(
     }
 }
 
-/// The side that talks to the database.
-struct Dispatcher {
-    run_id: i64,
-    owner: String,
-    /// Shards not yet handed out.
-    unclaimed: u64,
+/// The side that writes to the ledger.
+struct Dispatcher<'a> {
+    run: &'a Run,
+    crew: &'a Crew<'a>,
+    /// Shards that were not completed when last looked, less those claimed since.
+    claimable: u64,
+    /// When to ask again for shards that peers may have left.
+    next_look: Instant,
     /// Shards handed out and not yet committed.
     in_hand: usize,
     workers: usize,
     progress: Progress,
-    committing: Duration,
+    share: Share,
+    is_waiting: bool,
 }
 
-impl Dispatcher {
+impl Dispatcher<'_> {
     fn run(
         &mut self,
         ledger: &mut Ledger,
         work: Sender<Vec<Claim>>,
         results: &Receiver<Scored>,
         stop: &AtomicBool,
-        interrupt: &Interrupt,
         progress: &mut dyn FnMut(Progress),
     ) -> anyhow::Result<()> {
-        self.hand_out(ledger, &work)?;
-        while self.in_hand > 0 {
-            if interrupt.is_requested() {
-                break;
+        loop {
+            self.hand_out(ledger, &work)?;
+            if self.crew.interrupt.is_requested() {
+                return self.stop(ledger, work, results, stop);
             }
-            match results.recv_timeout(REPORT_INTERVAL) {
-                Ok(scored) => {
-                    self.commit(ledger, &scored?)?;
-                    self.hand_out(ledger, &work)?;
-                }
+            let patience = match self.in_hand {
+                0 => PEER_INTERVAL,
+                _ => REPORT_INTERVAL,
+            };
+            match results.recv_timeout(crate::database::jittered(patience)) {
+                Ok(scored) => self.commit(ledger, &scored?)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Failure::internal("all workers are gone").into());
                 }
             }
+            if self.in_hand == 0 && self.claimable == 0 && self.look(ledger)? {
+                progress(self.progress);
+                return Ok(());
+            }
             progress(self.progress);
         }
-        if self.in_hand == 0 {
-            return Ok(());
+    }
+
+    /// Looks at the run's shards. Returns whether all of them are completed.
+    fn look(&mut self, ledger: &mut Ledger) -> anyhow::Result<bool> {
+        let now = ledger.progress(self.run.run_id)?;
+        self.progress.records = now.records;
+        self.progress.dead_letters = now.dead_letters;
+        self.claimable = now.shards - now.completed_shards;
+        if self.claimable == 0 {
+            return Ok(true);
         }
-        self.finish_what_is_begun(ledger, work, results, stop)?;
-        let Progress {
-            planned, records, ..
-        } = self.progress;
-        tracing::warn!("interrupted with {records} of {planned} records committed");
-        Ok(interrupt.check()?)
+        let run = ledger.run(self.run.run_id)?;
+        if !run.is_some_and(|run| run.state.is_unfinished()) {
+            return Err(given_up(self.run));
+        }
+        Ok(false)
     }
 
     /// Commits the shards that workers are at, and no others.
-    fn finish_what_is_begun(
+    fn stop(
         &mut self,
         ledger: &mut Ledger,
         work: Sender<Vec<Claim>>,
@@ -190,19 +237,29 @@ impl Dispatcher {
         for scored in results {
             self.commit(ledger, &scored?)?;
         }
-        Ok(())
+        if self.look(ledger)? {
+            return Ok(());
+        }
+        let Progress {
+            planned, records, ..
+        } = self.progress;
+        tracing::warn!("interrupted with {records} of {planned} records committed");
+        Ok(self.crew.interrupt.check()?)
     }
 
     /// Claims blocks until there is one in wait for every worker.
     fn hand_out(&mut self, ledger: &mut Ledger, work: &Sender<Vec<Claim>>) -> anyhow::Result<()> {
-        let block = self.block();
-        while self.unclaimed > 0 && work.len() < self.workers {
-            let claims = ledger.claim_shards(self.run_id, &self.owner, block)?;
-            if claims.is_empty() {
-                self.unclaimed = 0;
-                break;
+        while self.claimable > 0 && work.len() < self.workers {
+            if Instant::now() < self.next_look || !self.crew.heartbeat.is_steady() {
+                return Ok(());
             }
-            self.unclaimed = self.unclaimed.saturating_sub(claims.len() as u64);
+            let claims = ledger.claim_shards(self.run.run_id, self.crew.who, self.block())?;
+            if claims.is_empty() {
+                return self.nothing_to_claim(ledger);
+            }
+            self.is_waiting = false;
+            self.crew.heartbeat.hold(&claims);
+            self.claimable = self.claimable.saturating_sub(claims.len() as u64);
             self.in_hand += claims.len();
             work.send(claims)
                 .map_err(|_| Failure::internal("all workers are gone"))?;
@@ -210,26 +267,71 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Whatever is left is in this process's hands or in its peers'.
+    fn nothing_to_claim(&mut self, ledger: &Ledger) -> anyhow::Result<()> {
+        if !ledger.is_shared() {
+            self.claimable = 0;
+            return Ok(());
+        }
+        self.next_look = Instant::now() + crate::database::jittered(PEER_INTERVAL);
+        if self.in_hand == 0 {
+            // Looked at afresh before it is asked for again.
+            self.claimable = 0;
+            if !self.is_waiting {
+                tracing::info!(run = %self.run.name(), "other processes hold the shards that are left; waiting for them");
+                self.is_waiting = true;
+            }
+        }
+        Ok(())
+    }
+
     /// Blocks grow smaller towards the end, so that workers finish together.
     fn block(&self) -> usize {
-        let share = self.unclaimed as usize / (self.workers * 4);
+        let share = self.claimable as usize / (self.workers * 4);
         share.clamp(1, LARGEST_BLOCK)
     }
 
     fn commit(&mut self, ledger: &mut Ledger, shard: &ShardCommit) -> anyhow::Result<()> {
         let begun = Instant::now();
-        if !ledger.commit_shard(self.run_id, shard)? {
-            return Err(Failure::internal(format!(
+        let committed = ledger.commit_shard(self.run.run_id, shard)?;
+        self.share.committing += begun.elapsed();
+        self.in_hand -= 1;
+        self.crew.heartbeat.let_go(shard.shard_no);
+        match committed {
+            Committed::Yes => {
+                let dead_letters = shard.dead_letters.len() as u64;
+                let records = shard.predictions.len() as u64 + dead_letters + shard.filtered;
+                self.share.records += records;
+                self.progress.dead_letters += dead_letters;
+                self.progress.records += records;
+                Ok(())
+            }
+            Committed::Fenced if ledger.is_shared() => {
+                tracing::warn!(
+                    run = %self.run.name(),
+                    shard = shard.shard_no,
+                    "this process was silent for longer than [run] lease, and its claim lapsed: the shard is another's now, and nothing of it was written here"
+                );
+                Ok(())
+            }
+            Committed::Fenced => Err(Failure::internal(format!(
                 "shard {} was claimed by another process, which can not be with an exclusive ledger",
                 shard.shard_no
             ))
-            .into());
+            .into()),
         }
-        self.committing += begun.elapsed();
-        self.in_hand -= 1;
-        let dead_letters = shard.dead_letters.len() as u64;
-        self.progress.dead_letters += dead_letters;
-        self.progress.records += shard.predictions.len() as u64 + dead_letters + shard.filtered;
-        Ok(())
     }
+}
+
+/// The failure of a process whose run was taken from it.
+pub(super) fn given_up(run: &Run) -> anyhow::Error {
+    Failure::new(
+        Class::Temporary,
+        format!(
+            "{} was given up while this process worked on it",
+            run.name()
+        ),
+    )
+    .hint("`lamplighter runs list` shows what came after it; start again to go on with that")
+    .into()
 }

@@ -1,41 +1,146 @@
-//! Plans a run: finds duplicate ids and cuts the input into shards.
+//! Plans a run: fixes its records, finds duplicate ids and cuts the input into shards.
 
-use arrow::array::Array;
+use std::sync::Arc;
+
+use arrow::array::{Array, StringArray};
 
 use super::Prepared;
 use super::duplicates::DuplicateFinder;
+use super::input::Input;
+use super::prepare::check_min_rows;
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::job::{DuplicatePolicy, Job};
-use crate::ledger::{NewRun, ShardSlice};
+use crate::ledger::{NewRun, PlannedInput, ShardSlice};
 use crate::record::DUPLICATE_ID;
+use crate::source::Chunk;
+use crate::source::parquet::{ChunkReader, ParquetInput};
+use crate::source::postgres::{LocatorWriter, Locators};
 
 /// Rows read at a time while looking for duplicates.
 const CHUNK_ROWS: usize = 8192;
 
-/// The run to store and its shards.
+/// A run as it is to be stored.
+pub struct Plan {
+    /// The run.
+    pub run: NewRun,
+    records: Records,
+}
+
+/// Its records.
+enum Records {
+    /// They are fixed.
+    Fixed {
+        shards: Vec<ShardSlice>,
+        /// Which ones they are, if ordinals alone do not say it.
+        locators: Option<Locators>,
+    },
+    /// The ledger takes them from its queue.
+    Queued { limit: Option<u64>, min_rows: u64 },
+}
+
+impl Plan {
+    /// Passes what the ledger plans from to `act`.
+    ///
+    /// # Errors
+    /// Those of `act`.
+    pub fn with_input<T>(
+        &self,
+        act: impl FnOnce(&PlannedInput<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        match &self.records {
+            Records::Fixed { shards, locators } => {
+                let input = |shard_no: u32| match locators {
+                    Some(locators) => locators.of_shard(shard_no),
+                    None => Ok(Vec::new()),
+                };
+                act(&PlannedInput::Slices {
+                    shards,
+                    input: &input,
+                })
+            }
+            Records::Queued { limit, min_rows } => act(&PlannedInput::Queue {
+                limit: *limit,
+                min_rows: *min_rows,
+            }),
+        }
+    }
+
+    /// The shards, where they are known.
+    pub fn shards(&self) -> &[ShardSlice] {
+        match &self.records {
+            Records::Fixed { shards, .. } => shards,
+            Records::Queued { .. } => &[],
+        }
+    }
+}
+
+/// The run to store, and its records.
 ///
 /// # Errors
-/// Two records share an id and the job's policy is to fail (65); to stop is requested (75); the
-/// input can not be read.
+/// Two records share an id and the job's policy is to fail (65); too few records (66); to stop is
+/// requested (75); the input can not be read.
 pub fn plan(
     job: &Job,
     prepared: &Prepared,
     reason: Option<&str>,
     interrupt: &Interrupt,
-) -> anyhow::Result<(NewRun, Vec<ShardSlice>)> {
-    let duplicates = find_duplicates(prepared, interrupt)?;
-    if let (DuplicatePolicy::Fail, Some(&first)) = (job.duplicates, duplicates.first()) {
-        return Err(Failure::data(format!(
-            "{} records repeat the id of an earlier one, the first of them {}",
-            duplicates.len(),
-            prepared.input.locate(first)
-        ))
-        .hint(format!(
-            "[errors] duplicates = \"first\" scores the first of each and makes the others dead letters ({DUPLICATE_ID})"
-        ))
-        .into());
-    }
+) -> anyhow::Result<Plan> {
+    let records = match &prepared.input {
+        Input::Parquet(input) => {
+            let duplicates = duplicates_in_files(input, prepared, interrupt)?;
+            check_duplicates(job, &duplicates, |first| input.locate(first))?;
+            Records::Fixed {
+                shards: cut(input.rows(), job.shard_size, &duplicates),
+                locators: None,
+            }
+        }
+        Input::Postgres(input) => {
+            let mut finder = DuplicateFinder::default();
+            // What the filter drops has ids too, and ids are all that a shard is read by.
+            let mut all = job
+                .source
+                .filter
+                .as_ref()
+                .map(|_| DuplicateFinder::default());
+            let mut writer = LocatorWriter::new(job.shard_size);
+            let projection = prepared.id_projection();
+            input.scan(
+                projection,
+                CHUNK_ROWS,
+                prepared.limit,
+                &mut |chunk, blocks| {
+                    interrupt.check()?;
+                    let ids = add_ids(&mut finder, prepared, chunk)?;
+                    for row in 0..ids.len() {
+                        let id = ids.is_valid(row).then(|| ids.value(row));
+                        if let (Some(all), Some(id)) = (&mut all, id) {
+                            all.add(id, chunk.first_ordinal + row as u64)?;
+                        }
+                        writer.push(id, blocks.map(|blocks| blocks[row]))?;
+                    }
+                    Ok(())
+                },
+            )?;
+            let duplicates = finder.finish()?;
+            check_duplicates(job, &duplicates, |first| format!("row {first}"))?;
+            if let Some(all) = all {
+                refuse_ids_told_apart_by_filter(all.finish()?.len(), duplicates.len())?;
+            }
+            let locators = writer.finish()?;
+            if prepared.limit.is_none() {
+                check_min_rows(locators.records(), job.source.min_rows)?;
+            }
+            Records::Fixed {
+                shards: cut(locators.records(), job.shard_size, &duplicates),
+                locators: Some(locators),
+            }
+        }
+        Input::Queue(_) => Records::Queued {
+            limit: prepared.limit,
+            min_rows: job.source.min_rows,
+        },
+    };
     let run = NewRun {
         job: prepared.job.clone(),
         logical_date: prepared.date.to_string(),
@@ -50,27 +155,70 @@ pub fn plan(
         numerics: prepared.numerics().to_owned(),
         batch_size: prepared.batch_size as u64,
         shard_size: job.shard_size,
-        planned: prepared.input.rows(),
     };
-    let shards = cut(prepared.input.rows(), job.shard_size, &duplicates);
-    Ok((run, shards))
+    Ok(Plan { run, records })
 }
 
 /// Ordinals of records that the filter keeps and whose id an earlier such record has.
-fn find_duplicates(prepared: &Prepared, interrupt: &Interrupt) -> anyhow::Result<Vec<u64>> {
+fn duplicates_in_files(
+    input: &Arc<ParquetInput>,
+    prepared: &Prepared,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<u64>> {
     let mut finder = DuplicateFinder::default();
-    let mut reader = prepared.id_reader(CHUNK_ROWS);
-    while let Some(chunk) = reader.next(prepared.input.rows())? {
+    let projection = prepared.id_projection().clone();
+    let mut reader = ChunkReader::new(input.clone(), projection, CHUNK_ROWS);
+    while let Some(chunk) = reader.next(input.rows())? {
         interrupt.check()?;
-        let (ids, kept) = prepared.kept_ids(&chunk.rows)?;
-        for row in 0..ids.len() {
-            let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
-            if is_kept && ids.is_valid(row) {
-                finder.add(ids.value(row), chunk.first_ordinal + row as u64)?;
-            }
-        }
+        add_ids(&mut finder, prepared, &chunk)?;
     }
     finder.finish()
+}
+
+/// Passes on the ids of the records that the filter keeps. Returns all of them.
+fn add_ids(
+    finder: &mut DuplicateFinder,
+    prepared: &Prepared,
+    chunk: &Chunk,
+) -> anyhow::Result<StringArray> {
+    let (ids, kept) = prepared.kept_ids(&chunk.rows)?;
+    for row in 0..ids.len() {
+        let is_kept =
+            kept.as_ref().is_none_or(|kept| kept.value(row)) || chunk.unreadable.contains_key(&row);
+        if is_kept && ids.is_valid(row) {
+            finder.add(ids.value(row), chunk.first_ordinal + row as u64)?;
+        }
+    }
+    Ok(ids)
+}
+
+fn refuse_ids_told_apart_by_filter(repeated: usize, kept: usize) -> Result<(), Failure> {
+    let told_apart = repeated.saturating_sub(kept);
+    if told_apart == 0 {
+        return Ok(());
+    }
+    Err(Failure::data(format!(
+        "{told_apart} rows have the id of another row, and only [source] filter tells which one is meant"
+    ))
+    .hint("a table is read again by its ids: put the condition into [source] where, or into the query"))
+}
+
+fn check_duplicates(
+    job: &Job,
+    duplicates: &[u64],
+    locate: impl FnOnce(u64) -> String,
+) -> Result<(), Failure> {
+    let (DuplicatePolicy::Fail, Some(&first)) = (job.duplicates, duplicates.first()) else {
+        return Ok(());
+    };
+    Err(Failure::data(format!(
+        "{} records repeat the id of an earlier one, the first of them {}",
+        duplicates.len(),
+        locate(first)
+    ))
+    .hint(format!(
+        "[errors] duplicates = \"first\" scores the first of each and makes the others dead letters ({DUPLICATE_ID})"
+    )))
 }
 
 fn cut(records: u64, shard_size: u64, mut duplicates: &[u64]) -> Vec<ShardSlice> {
@@ -89,6 +237,7 @@ fn cut(records: u64, shard_size: u64, mut duplicates: &[u64]) -> Vec<ShardSlice>
                     .iter()
                     .map(|ordinal| (ordinal - first_ordinal) as u32)
                     .collect(),
+                input: Vec::new(),
             }
         })
         .collect()

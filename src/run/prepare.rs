@@ -6,14 +6,18 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::input::{Input, Reader};
 use crate::error::{Class, Failure};
 use crate::features::FeatureKind;
+use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate};
+use crate::ledger::Target;
 use crate::model::{Bundle, numerics};
+use crate::source::Projection;
 use crate::source::columns::{ColumnUse, Purpose};
-use crate::source::parquet::{ChunkReader, ParquetInput, Projection};
 use crate::source::row_sql::RowSql;
 
 /// Everything that a run of a job for a date works with. Shared by all workers, never changed.
@@ -26,10 +30,10 @@ pub struct Prepared {
     pub limit: Option<u64>,
     /// The model.
     pub bundle: Bundle,
-    /// The input, fixed.
-    pub input: Arc<ParquetInput>,
+    /// The input.
+    pub input: Input,
     /// Everything that predictions depend on.
-    pub identity: serde_json::Value,
+    pub identity: Value,
     /// Its hash.
     pub fingerprint: String,
     /// Rows of a forward pass.
@@ -46,12 +50,19 @@ pub struct Prepared {
 const FINGERPRINT_VERSION: u32 = 1;
 
 impl Prepared {
-    /// Opens input and bundle of `job` for `date`, and checks that they go together.
+    /// Opens input and bundle of `job` for `date`, and checks that they go together. The ledger is
+    /// at `ledger`.
     ///
     /// # Errors
     /// Input missing or too small (66), broken or not of the bundle's columns
     /// (65); bundle or SQL at fault (78).
-    pub fn new(job: &Job, date: LogicalDate, limit: Option<u64>) -> anyhow::Result<Self> {
+    pub fn new(
+        job: &Job,
+        date: LogicalDate,
+        limit: Option<u64>,
+        ledger: &Target,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         let source = &job.source;
         let bundle = Bundle::load(
             &job.model.bundle,
@@ -59,53 +70,46 @@ impl Prepared {
             job.model.threshold,
         )?;
         let row_sql = RowSql::parse(source.filter.as_deref(), source.transform.as_deref())?;
-        let input = ParquetInput::open(&date.expand(&source.path)?, limit)?;
-        if limit.is_none() && input.rows() < source.min_rows {
-            return Err(Failure::new(
-                Class::NoInput,
-                format!(
-                    "the input has {} records, but [source] min_rows demands {}",
-                    input.rows(),
-                    source.min_rows
-                ),
-            )
-            .hint("check that the input is complete; lower min_rows if a small night is normal")
-            .into());
+        let input = Input::open(job, &date, limit, ledger, interrupt)?;
+        if let (None, Some(rows)) = (limit, input.rows()) {
+            check_min_rows(rows, source.min_rows)?;
         }
-        row_sql.check_names(&input.schema())?;
-        let projection = Projection::new(&input, columns(&source.id_column, &bundle, &row_sql))?;
+        if let Some(schema) = input.schema() {
+            row_sql.check_names(&schema)?;
+        }
+        let scored = input.projection(columns(&source.id_column, &bundle, &row_sql))?;
         let mut id_columns = vec![ColumnUse::new(&source.id_column, Purpose::Identity)];
         id_columns.extend(expressions(row_sql.filter_columns()));
-        let id_projection = Projection::new(&input, id_columns)?;
-        check_added_columns(&bundle, &row_sql, &projection)?;
+        let id_projection = input.projection(id_columns)?;
+        check_added_columns(&bundle, &row_sql, &scored)?;
         let identity = identity(job, &bundle, &input, limit);
         Ok(Self {
             job: job.name.clone(),
             date,
             limit,
             bundle,
-            input: Arc::new(input),
+            input,
             fingerprint: hex::encode(Sha256::digest(identity.to_string())),
             identity,
             batch_size: job.batch_size,
             id_column: source.id_column.clone(),
             row_sql,
-            projection: Arc::new(projection),
+            projection: Arc::new(scored),
             id_projection: Arc::new(id_projection),
         })
     }
 
     /// A reader of everything that scoring takes.
-    pub fn reader(&self, chunk_rows: usize) -> ChunkReader {
-        ChunkReader::new(self.input.clone(), self.projection.clone(), chunk_rows)
+    pub fn reader(&self, chunk_rows: usize) -> Reader {
+        self.input.reader(&self.projection, chunk_rows)
     }
 
-    /// A reader of ids, and of what [`kept_ids`](Self::kept_ids) needs.
-    pub fn id_reader(&self, chunk_rows: usize) -> ChunkReader {
-        ChunkReader::new(self.input.clone(), self.id_projection.clone(), chunk_rows)
+    /// What planning reads: ids, and what [`kept_ids`](Self::kept_ids) needs.
+    pub fn id_projection(&self) -> &Arc<Projection> {
+        &self.id_projection
     }
 
-    /// Ids of a chunk of the id reader, and which rows the filter keeps.
+    /// Ids of a chunk of the id projection, and which rows the filter keeps.
     ///
     /// # Errors
     /// If the filter can not be evaluated (65 or 78).
@@ -274,24 +278,38 @@ fn check_added_columns(
     Ok(())
 }
 
+/// Fewer records than the job demands are no input.
+///
+/// # Errors
+/// There are fewer (66).
+pub fn check_min_rows(rows: u64, min_rows: u64) -> Result<(), Failure> {
+    if rows >= min_rows {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Class::NoInput,
+        format!("the input has {rows} records, but [source] min_rows demands {min_rows}"),
+    )
+    .hint("check that the input is complete; lower min_rows if a small night is normal"))
+}
+
 /// Everything that predictions depend on, but for the records' order, which the manifest fixes.
-fn identity(
-    job: &Job,
-    bundle: &Bundle,
-    input: &ParquetInput,
-    limit: Option<u64>,
-) -> serde_json::Value {
-    serde_json::json!({
+fn identity(job: &Job, bundle: &Bundle, input: &Input, limit: Option<u64>) -> Value {
+    // Hashed, because they may hold what came through ${VAR}.
+    let hashed =
+        |text: &Option<String>| text.as_ref().map(|text| hex::encode(Sha256::digest(text)));
+    let mut source = json!({
+        "id_column": job.source.id_column,
+        "filter": hashed(&job.source.filter),
+        "transform": hashed(&job.source.transform),
+        "limit": limit,
+    });
+    for (key, value) in input.identity() {
+        source[key] = value;
+    }
+    json!({
         "version": FINGERPRINT_VERSION,
-        "source": {
-            "kind": "parquet",
-            "manifest": input.digest(),
-            "id_column": job.source.id_column,
-            // Hashed, because they may hold what came through ${VAR}.
-            "filter": job.source.filter.as_ref().map(|text| hex::encode(Sha256::digest(text))),
-            "transform": job.source.transform.as_ref().map(|text| hex::encode(Sha256::digest(text))),
-            "limit": limit,
-        },
+        "source": source,
         "model": {
             "digest": bundle.digest,
             "threshold": job.model.threshold,

@@ -13,18 +13,19 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, BooleanArray, StringArray, StringBuilder};
 
 use super::Prepared;
+use super::input::Reader;
 use crate::error::panic_message;
 use crate::features::{Encoded, Rejection};
 use crate::ledger::{Claim, ShardCommit, ShardSlice};
 use crate::model::Mlp;
 use crate::monitor::ShardStats;
 use crate::record::{DUPLICATE_ID, DeadLetter, OutputHasher, Outputs, Predictions, Stage};
-use crate::source::parquet::{Chunk, ChunkReader};
+use crate::source::{Chunk, Unreadable};
 
 /// One thread's state: a reader that goes on where the last shard ended, and a batch's buffers.
 pub struct Worker {
     prepared: Arc<Prepared>,
-    reader: ChunkReader,
+    reader: Reader,
     batch: Batch,
 }
 
@@ -83,12 +84,11 @@ impl Worker {
             filtered: 0,
             stats: ShardStats::default(),
         };
-        let end = slice.first_ordinal + slice.records;
         self.batch.clear();
-        self.reader.seek(slice.first_ordinal);
+        self.reader.begin(slice)?;
         loop {
             let begun = Instant::now();
-            let chunk = self.reader.next(end)?;
+            let chunk = self.reader.next_chunk()?;
             results.stats.seconds.read += begun.elapsed().as_secs_f64();
             let Some(chunk) = chunk else { break };
             self.take_chunk(slice, &chunk, &mut results)?;
@@ -110,7 +110,16 @@ impl Worker {
         let mut inferring = Duration::ZERO;
         let mut scored = vec![false; ids.len()];
         for (row, ordinal) in (0..ids.len()).zip(chunk.first_ordinal..) {
-            match self.fate(slice, ordinal, row, &ids, kept.as_ref(), &encoded) {
+            let unreadable = chunk.unreadable.get(&row);
+            match self.fate(
+                slice,
+                ordinal,
+                row,
+                unreadable,
+                &ids,
+                kept.as_ref(),
+                &encoded,
+            ) {
                 Fate::Score => {
                     scored[row] = true;
                     self.batch.push(ids.value(row), ordinal, &encoded, row);
@@ -144,42 +153,53 @@ impl Worker {
         Ok(())
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each rule, and no two go together"
+    )]
     fn fate(
         &self,
         slice: &ShardSlice,
         ordinal: u64,
         row: usize,
+        unreadable: Option<&Unreadable>,
         ids: &StringArray,
         kept: Option<&BooleanArray>,
         encoded: &Encoded,
     ) -> Fate {
-        if kept.is_some_and(|kept| !kept.value(row)) {
-            return Fate::Filtered;
-        }
-        let read = |record_id: Option<&str>, code, message: &str| {
+        let record_id = ids.is_valid(row).then(|| ids.value(row));
+        let read = |code, field: Option<&str>, message: &str| {
             Fate::DeadLetter(DeadLetter {
                 ordinal,
                 record_id: record_id.map(str::to_owned),
                 stage: Stage::Read,
                 code,
-                field: None,
+                field: field.map(str::to_owned),
                 message: message.to_owned(),
             })
         };
-        if ids.is_null(row) {
-            return read(None, "null_id", "the record has no id");
-        }
         let offset = (ordinal - slice.first_ordinal) as u32;
-        if slice.duplicates.binary_search(&offset).is_ok() {
+        let is_duplicate = slice.duplicates.binary_search(&offset).is_ok();
+        if let (false, Some(unreadable)) = (is_duplicate, unreadable) {
             return read(
-                Some(ids.value(row)),
-                DUPLICATE_ID,
-                "an earlier record of the input has the same id",
+                unreadable.code,
+                unreadable.field.as_deref(),
+                &unreadable.message,
             );
+        }
+        if unreadable.is_none() && kept.is_some_and(|kept| !kept.value(row)) {
+            return Fate::Filtered;
+        }
+        let Some(record_id) = record_id else {
+            return read("null_id", None, "the record has no id");
+        };
+        if is_duplicate {
+            let message = "an earlier record of the input has the same id";
+            return read(DUPLICATE_ID, None, message);
         }
         match &encoded.rejections[row] {
             None => Fate::Score,
-            Some(rejection) => Fate::DeadLetter(self.rejected(ordinal, ids.value(row), rejection)),
+            Some(rejection) => Fate::DeadLetter(self.rejected(ordinal, record_id, rejection)),
         }
     }
 

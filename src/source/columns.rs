@@ -105,3 +105,17 @@ fn is_text(data_type: &DataType) -> bool {
 fn is_boolean_or_null(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Boolean | DataType::Null)
 }
+
+/// What to do about a column of a type that can not serve.
+pub fn conversion_hint(column: &ColumnUse, stored: &DataType) -> String {
+    match column.purpose {
+        Purpose::Identity if stored.is_floating() => {
+            "a float is no safe identity (1e15 and 1000000000000000 would differ); store the id as an integer or text".to_owned()
+        }
+        Purpose::Identity => "store the id as an integer or text".to_owned(),
+        _ => format!(
+            "convert it where it is written, or with `transform`, for example \"CAST({} AS …) AS …\"",
+            column.name
+        ),
+    }
+}

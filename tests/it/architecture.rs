@@ -7,9 +7,10 @@ use crate::harness::repository;
 
 /// Rooms from the first stage to the last: a room may know those before it, never those after it.
 /// Rooms of one line know nothing of each other's order.
-const ORDER: [&[&str]; 10] = [
+const ORDER: [&[&str]; 11] = [
     &["error", "interrupt", "suggest"],
     &["record", "job"],
+    &["database"],
     &["source", "features"],
     &["model"],
     &["monitor"],
@@ -29,7 +30,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("candle_core::", &["model", "run/worker.rs"]),
     ("candle_nn::", &["model"]),
     ("rayon::", &["run/pipeline.rs"]),
-    ("sqlx::", &["ledger/sqlite"]),
+    ("sqlx::", &["database"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -13,16 +13,28 @@ mod harness;
 mod identity;
 /// `kill -9` and restart.
 mod kill;
+/// The ledger's promises, on both databases.
+mod ledger;
 /// Codecs, encodings, damaged pages and columns that can not serve.
 mod parquet_pages;
 /// Files, directories and globs: every record once, with its value.
 mod parquet_source;
+/// A Postgres that fails, and narrow ways to it.
+mod postgres_faults;
+/// The servers that tests start, and what they are asked.
+mod postgres_harness;
+/// A Postgres table or query as the source.
+mod postgres_source;
+/// The queue as the source.
+mod queue;
 /// `filter` and `transform`.
 mod row_sql;
 /// Law 4, as properties.
 mod same_bits;
 /// Overlays, overrides, databases and dates.
 mod settings;
+/// Several processes on one run.
+mod shared_run;
 /// SIGTERM and Ctrl-C.
 mod signals;
 /// The fixtures against PyTorch's own predictions: what `make smoke` runs.

@@ -158,7 +158,11 @@ fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("cannot open {}", path.display()))
 }
 
-fn read_footer(name: String, path: PathBuf, first_ordinal: u64) -> anyhow::Result<InputFile> {
+pub(super) fn read_footer(
+    name: String,
+    path: PathBuf,
+    first_ordinal: u64,
+) -> anyhow::Result<InputFile> {
     let mut file = open(&path)?;
     let (size_bytes, footer) = footer_bytes(&mut file, &path)?;
     let metadata = guarded(&path, "the footer cannot be read", || {

@@ -2,7 +2,8 @@
 //!
 //! [`ParquetInput::open`] fixes the input: which files, in which order, of which size, with which
 //! footer. Ordinals count the rows through all files in that order. [`manifest`] makes the list,
-//! [`projection`] decides which columns are read as which types, [`reader`] reads slices.
+//! [`mod@projection`] decides which columns are read as which types, [`reader`] reads slices;
+//! [`rows`] writes the rows of one file as JSON.
 //!
 //! Malformed files are data (exit 65), never a crash: arrow-rs treats panics on malformed input as
 //! ordinary bugs, so every call into it that looks at untrusted bytes is guarded against unwinding.
@@ -10,6 +11,7 @@
 pub mod manifest;
 pub mod projection;
 pub mod reader;
+pub mod rows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -17,8 +19,8 @@ use std::path::Path;
 use crate::error::{Failure, panic_message};
 
 pub use manifest::{InputFile, ParquetInput};
-pub use projection::Projection;
-pub use reader::{Chunk, ChunkReader};
+pub use projection::projection;
+pub use reader::ChunkReader;
 
 /// Runs `decode`, which looks at bytes of `file`, and turns its error or panic into a data
 /// failure that names the file.

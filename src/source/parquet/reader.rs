@@ -1,5 +1,6 @@
 //! Reading slices of ordinals as chunks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -7,16 +8,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::guarded;
 use super::manifest::ParquetInput;
-use super::projection::Projection;
+use super::projection::mask;
 use crate::error::Failure;
-
-/// Consecutive rows of the input, in the projection's form.
-pub struct Chunk {
-    /// Ordinal of the first row.
-    pub first_ordinal: u64,
-    /// The rows; never empty.
-    pub rows: RecordBatch,
-}
+use crate::source::{Chunk, Projection};
 
 /// Reads chunks in order. A reader that is asked for the slice after the one it just gave goes on
 /// where it stands, so that a row group that spans many shards is decoded once.
@@ -80,6 +74,7 @@ impl ChunkReader {
             return Ok(Some(Chunk {
                 first_ordinal,
                 rows,
+                unreadable: BTreeMap::new(),
             }));
         }
         Ok(None)
@@ -147,7 +142,7 @@ impl ChunkReader {
         }
         let batches = guarded(&file.path, "the file cannot be opened", || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
-                .with_projection(self.projection.mask(file))
+                .with_projection(mask(&self.projection, file))
                 .with_row_groups((first_group..row_groups.len()).collect())
                 .with_offset(usize::try_from(skip).unwrap_or(usize::MAX))
                 .with_batch_size(self.chunk_rows)

@@ -206,7 +206,7 @@ fn a_database_of_a_much_newer_lamplighter_is_refused() {
     );
     run(&workspace).expect(78).says(&[
         "lamplighter.db",
-        "schema 99",
+        "schema version 99",
         "hint: use a newer lamplighter",
     ]);
     nothing_was_planned(&workspace);

@@ -23,13 +23,13 @@ fn an_unknown_key_is_named_with_file_line_allowed_keys_and_the_nearest_name() {
     let workspace = misspelt("id_column", "id_colum");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:7: unknown key `id_colum` in [source]; allowed: kind, path, id_column, filter, transform, wait_for, wait, min_rows
+    error: job.toml:7: unknown key `id_colum` in [source]; allowed: kind, path, table, where, query, url, url_file, password_command, on_conflict, columns, id_column, filter, transform, wait_for, wait, min_rows
     hint: did you mean `id_column`?
     ");
     let workspace = misspelt("batch_size", "batchsize");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:13: unknown key `batchsize` in [run]; allowed: batch_size, shard_size, workers, max_memory
+    error: job.toml:13: unknown key `batchsize` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease
     hint: did you mean `batch_size`?
     ");
     let workspace = misspelt("max_dead_letters", "maximum_of_failures");
@@ -43,7 +43,7 @@ fn an_unknown_section_is_named_with_file_line_allowed_sections_and_the_nearest_n
     let workspace = misspelt("[errors]", "[error]");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:15: unknown section [error]; allowed: job, schedule, source, model, run, errors, sink, env
+    error: job.toml:15: unknown section [error]; allowed: job, schedule, source, model, run, errors, sink, retention, env
     hint: did you mean `errors`?
     ");
     nothing_was_planned(&workspace);

@@ -18,8 +18,9 @@ fn an_unknown_key_names_its_line_the_keys_there_are_and_the_nearest() {
     let (message, class, hint) = refused(&text, None, &[]);
     assert_eq!(
         message,
-        "x.toml:7: unknown key `fliter` in [source]; allowed: kind, path, id_column, filter, \
-         transform, wait_for, wait, min_rows"
+        "x.toml:7: unknown key `fliter` in [source]; allowed: kind, path, table, where, query, url, \
+         url_file, password_command, on_conflict, columns, id_column, filter, transform, wait_for, \
+         wait, min_rows"
     );
     assert_eq!(class, Class::Config);
     assert_eq!(hint.as_deref(), Some("did you mean `filter`?"));
@@ -37,7 +38,7 @@ fn an_unknown_section_names_its_line_and_the_sections_there_are() {
     assert_eq!(
         message,
         "x.toml:11: unknown section [sorce]; allowed: job, schedule, source, model, run, errors, \
-         sink, env"
+         sink, retention, env"
     );
     assert_eq!(hint.as_deref(), Some("did you mean `source`?"));
 }
@@ -147,7 +148,7 @@ fn wrong_values_of_source_and_model_are_told_alike() {
         (
             "\"parquet\"",
             "\"csv\"",
-            "x.toml:5: [source] kind: expected `parquet`, found the string \"csv\"",
+            "x.toml:5: [source] kind: expected one of `parquet`, `postgres`, `queue`, found the string \"csv\"",
         ),
         (
             "\"flight_id\"",
@@ -171,13 +172,13 @@ fn wrong_values_of_source_and_model_are_told_alike() {
         ),
         (
             "\"flight_id\"",
-            "\"id\"\nwait = \"1 day\"",
-            "x.toml:8: [source] wait: expected a duration such as \"30m\" or \"1h 30m\", found the string \"1 day\"",
+            "\"id\"\nwait = \"a while\"",
+            "x.toml:8: [source] wait: expected a duration such as \"30m\", \"1h 30m\" or \"7d\", found the string \"a while\"",
         ),
         (
             "\"flight_id\"",
             "\"id\"\nwait = \"-5m\"",
-            "x.toml:8: [source] wait: expected a duration such as \"30m\" or \"1h 30m\", found the string \"-5m\"",
+            "x.toml:8: [source] wait: expected a duration such as \"30m\", \"1h 30m\" or \"7d\", found the string \"-5m\"",
         ),
     ] {
         assert_eq!(message(&JOB.replace(from, to)), expected);
@@ -186,10 +187,10 @@ fn wrong_values_of_source_and_model_are_told_alike() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let text = JOB.replace("id_column = \"flight_id\"\n", "");
+    let text = JOB.replace("kind = \"parquet\"\n", "");
     assert_eq!(
         message(&text),
-        "x.toml:4: [source]: the key `id_column` is missing"
+        "x.toml:4: [source]: the key `kind` is missing"
     );
     assert_eq!(
         message("[job]\nname = \"a\"\n"),

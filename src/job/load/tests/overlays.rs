@@ -60,7 +60,7 @@ fn mistakes_in_overlays_that_are_not_chosen_are_found() {
         ),
         (
             "[env.prod.rum]\nworkers = 1",
-            "x.toml:11: unknown section [env.prod.rum]; allowed: job, schedule, source, model, run, errors, sink",
+            "x.toml:11: unknown section [env.prod.rum]; allowed: job, schedule, source, model, run, errors, sink, retention",
         ),
         (
             "[env.prod.env.run]\nworkers = 1",
@@ -97,8 +97,12 @@ fn variables_are_replaced_in_any_string() {
         .load(None, &["sink.database=sqlite://${SECRET}"])
         .ok()
         .unwrap();
-    assert_eq!(spec.source.path, "in/hunter2/${x}.parquet");
+    assert_eq!(spec.source.path.as_deref(), Some("in/hunter2/${x}.parquet"));
     assert_eq!(spec.sink.database.as_deref(), Some("sqlite://hunter2"));
+    let set = "sink.password_command=['cat', '${SECRET}', '$${x}']";
+    let spec = File::new(JOB).load(None, &[set]).ok().unwrap();
+    let command = spec.sink.password_command.unwrap();
+    assert_eq!(command, ["cat", "hunter2", "${x}"]);
 }
 
 #[test]
@@ -118,7 +122,7 @@ fn set_takes_text_without_quotes_where_a_key_wants_text() {
     let spec = file.load(None, &set).ok().unwrap();
     assert_eq!(spec.schedule.date, "2026-11-23");
     assert_eq!(spec.job.name, "2026");
-    assert_eq!(spec.source.path, "in/*.parquet");
+    assert_eq!(spec.source.path.as_deref(), Some("in/*.parquet"));
     assert_eq!(spec.source.filter.as_deref(), Some("a = 'b'"));
     assert_eq!(spec.source.wait.as_secs(), 1800);
     assert_eq!(spec.errors.max_dead_letters.to_string(), "5%");
@@ -154,11 +158,11 @@ fn a_wrong_set_is_a_usage_error_that_names_it() {
         ),
         (
             "run.batch_sizes=1",
-            "--set run.batch_sizes: unknown key `batch_sizes` in [run]; allowed: batch_size, shard_size, workers, max_memory",
+            "--set run.batch_sizes: unknown key `batch_sizes` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease",
         ),
         (
             "rum.workers=1",
-            "--set: unknown section [rum]; allowed: job, schedule, source, model, run, errors, sink",
+            "--set: unknown section [rum]; allowed: job, schedule, source, model, run, errors, sink, retention",
         ),
         (
             "job.name=${NOWHERE}",
@@ -185,6 +189,12 @@ fn secrets_never_appear_in_messages() {
             vec![],
         ),
         (format!("{JOB}[sink]\ndatabase = 2"), vec![]),
+        (JOB.to_owned(), vec!["sink.password_command=hunter2"]),
+        (JOB.to_owned(), vec!["sink.password_command=['hunter2', 1]"]),
+        (
+            JOB.to_owned(),
+            vec!["sink.password_command=['a', '${hunter2']"],
+        ),
         (JOB.to_owned(), vec!["sink.databas=hunter2"]),
         (JOB.to_owned(), vec!["sink=hunter2"]),
         (JOB.to_owned(), vec!["sink.database=${hunter2"]),
@@ -197,7 +207,7 @@ fn secrets_never_appear_in_messages() {
     let (message, _, _) = refused(&JOB.replace("\"parquet\"", "\"${SECRET}\""), None, &[]);
     assert_eq!(
         message,
-        "x.toml:5: [source] kind: expected `parquet`, found the value of `${SECRET}`"
+        "x.toml:5: [source] kind: expected one of `parquet`, `postgres`, `queue`, found the value of `${SECRET}`"
     );
 }
 
@@ -214,7 +224,7 @@ fn a_database_of_the_wrong_type_is_not_shown_either() {
 fn a_value_that_is_replaced_needs_no_variables() {
     let text = JOB.replace("flights.parquet", "${NOWHERE}");
     let spec = File::new(&text).load(None, &["source.path=a.parquet"]);
-    assert_eq!(spec.ok().unwrap().source.path, "a.parquet");
+    assert_eq!(spec.ok().unwrap().source.path.as_deref(), Some("a.parquet"));
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! The two databases, SQLite and Postgres, behind one blocking face.
+//!
+//! A [`Connection`] runs statements. Every statement stands inside a transaction that the caller
+//! began, values are always bound, and what comes back is a [`Row`] of few plain types, so that
+//! whoever asks needs no word of either database but its SQL. That SQL comes in pairs: a
+//! [`Statement`] is the same question in both dialects.
+//!
+//! Async ends here: a connection brings its own runtime and blocks. Errors are [`QueryError`]s: a
+//! classified failure, and whether the same transaction may succeed if it is tried again.
+//!
+//! A name of a schema, table or column that comes from outside becomes an [`Identifier`], checked
+//! and quoted, before it is part of a statement.
+
+mod identifier;
+pub mod postgres;
+pub mod sqlite;
+mod value;
+
+pub use crate::error::{QueryError, Retry};
+pub use identifier::Identifier;
+pub use value::{Cell, ColumnType, FromCell, Row, Table, Value};
+
+/// A statement in both dialects; parameters are `?1, ?2, …` and `$1, $2, …`.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement {
+    /// What it is called, for messages.
+    pub name: &'static str,
+    /// For SQLite.
+    pub sqlite: &'static str,
+    /// For Postgres.
+    pub postgres: &'static str,
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Reading: all statements see the same moment.
+    Read,
+    /// Writing.
+    Write,
+}
+
+/// A connection to a database. Calls block.
+pub trait Connection: Send {
+    /// Begins a transaction. On Postgres this is where a lost connection is replaced.
+    fn begin(&mut self, begin: Begin) -> Result<(), QueryError>;
+
+    /// Commits the transaction. After an error it is unknown whether it was committed.
+    fn commit(&mut self) -> Result<(), QueryError>;
+
+    /// Rolls the transaction back. What can not be rolled back is disconnected, which does the same.
+    fn rollback(&mut self);
+
+    /// Runs a statement. Returns the number of rows that it changed.
+    fn execute(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<u64, QueryError>;
+
+    /// Runs a statement and passes each row to `visit`, whose error ends it.
+    fn query(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+        visit: &mut dyn FnMut(&Row) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()>;
+
+    /// Inserts rows by the fastest way there is. `rows` passes them to the function that it is
+    /// given, each with one value for each of the table's columns.
+    fn insert(&mut self, table: &Table, rows: &mut RowProducer<'_>) -> Result<u64, QueryError>;
+
+    /// Runs several statements that take no values and give no rows.
+    fn run_script(&mut self, script: &Statement) -> Result<(), QueryError>;
+
+    /// Readies a file that is known to be ours for writing; elsewhere there is nothing to do.
+    fn prepare_file(&mut self) -> Result<(), QueryError>;
+
+    /// Closes it.
+    fn close(self: Box<Self>) -> Result<(), QueryError>;
+}
+
+/// Gives rows to a sink, one call each; stops at the sink's error and returns it.
+pub type RowProducer<'a> = dyn FnMut(&mut RowSink<'_>) -> Result<(), QueryError> + 'a;
+
+/// Takes one row.
+pub type RowSink<'a> = dyn FnMut(&[Value<'_>]) -> Result<(), QueryError> + 'a;
+
+/// Between half of `pause` and all of it, so that those who met do not meet again.
+pub fn jittered(pause: std::time::Duration) -> std::time::Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let share = RandomState::new().hash_one(std::process::id()) % 1024;
+    pause / 2 + pause.mul_f64(share as f64 / 2048.0)
+}

@@ -1,0 +1,202 @@
+//! Rows in the binary format of COPY: <https://www.postgresql.org/docs/current/sql-copy.html>.
+
+use crate::database::{ColumnType, Identifier, QueryError, Table, Value};
+use crate::error::Failure;
+
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+/// How much is gathered before it is sent.
+const FULL: usize = 256 * 1024;
+
+/// The statement that takes the rows of a table.
+pub(super) fn statement(table: &Table) -> Result<String, Failure> {
+    let columns = table.columns.iter();
+    let columns: Vec<String> = columns
+        .map(|(name, _)| Identifier::column(name).map(|name| name.to_string()))
+        .collect::<Result<_, _>>()?;
+    let name = Identifier::of_source(table.name)?;
+    let columns = columns.join(", ");
+    Ok(format!(
+        "COPY {name} ({columns}) FROM STDIN (FORMAT binary)"
+    ))
+}
+
+/// Encodes rows of one table.
+pub(super) struct Encoder<'a> {
+    table: &'a Table,
+    columns: [u8; 2],
+    buffer: Vec<u8>,
+}
+
+impl<'a> Encoder<'a> {
+    pub(super) fn new(table: &'a Table) -> Result<Self, QueryError> {
+        let columns = i16::try_from(table.columns.len())
+            .map_err(|_| Failure::internal(format!("table `{}` is too wide", table.name)))?;
+        Ok(Self {
+            table,
+            columns: columns.to_be_bytes(),
+            buffer: HEADER.to_vec(),
+        })
+    }
+
+    /// Adds a row. After an error the buffer is of no use.
+    pub(super) fn row(&mut self, values: &[Value<'_>]) -> Result<(), QueryError> {
+        if values.len() != self.table.columns.len() {
+            return Err(Failure::internal(format!(
+                "a row of {} values for the {} columns of table `{}`",
+                values.len(),
+                self.table.columns.len(),
+                self.table.name
+            ))
+            .into());
+        }
+        self.buffer.extend_from_slice(&self.columns);
+        for (&value, &(column, kind)) in values.iter().zip(self.table.columns) {
+            field(&mut self.buffer, value, kind).map_err(|problem| {
+                let at = format!("table `{}`, column `{column}`: ", self.table.name);
+                match problem {
+                    Problem::Type => Failure::internal(at + "a value is of another type"),
+                    Problem::Nul => Failure::data(
+                        at + "a text holds the character U+0000, which Postgres can not store",
+                    ),
+                    Problem::Length => Failure::data(at + "a value is longer than 2 GiB"),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is to be sent now: nothing before enough has gathered.
+    pub(super) fn full(&self) -> Option<&[u8]> {
+        (self.buffer.len() >= FULL).then_some(&self.buffer)
+    }
+
+    /// Forgets what was sent.
+    pub(super) fn clear(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// The rest, with the end of the data.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.buffer.extend_from_slice(&TRAILER);
+        self.buffer
+    }
+}
+
+enum Problem {
+    Type,
+    Nul,
+    Length,
+}
+
+fn field(buffer: &mut Vec<u8>, value: Value<'_>, kind: ColumnType) -> Result<(), Problem> {
+    match (kind, value) {
+        (ColumnType::BigInt, Value::Integer(value)) => bytes(
+            buffer,
+            value
+                .map(i64::to_be_bytes)
+                .as_ref()
+                .map(<[u8; 8]>::as_slice),
+        ),
+        (ColumnType::Real, Value::Real(value)) => {
+            // No rounding: such a value was widened from an f32.
+            let value = value.map(|value| (value as f32).to_be_bytes());
+            bytes(buffer, value.as_ref().map(<[u8; 4]>::as_slice))
+        }
+        (ColumnType::Double, Value::Real(value)) => bytes(
+            buffer,
+            value
+                .map(f64::to_be_bytes)
+                .as_ref()
+                .map(<[u8; 8]>::as_slice),
+        ),
+        (ColumnType::Text, Value::Text(value)) => match value {
+            Some(text) if text.contains('\0') => Err(Problem::Nul),
+            text => bytes(buffer, text.map(str::as_bytes)),
+        },
+        (ColumnType::Bytes, Value::Bytes(value)) => bytes(buffer, value),
+        _ => Err(Problem::Type),
+    }
+}
+
+fn bytes(buffer: &mut Vec<u8>, value: Option<&[u8]>) -> Result<(), Problem> {
+    let Some(value) = value else {
+        buffer.extend_from_slice(&NULL);
+        return Ok(());
+    };
+    let length = i32::try_from(value.len()).map_err(|_| Problem::Length)?;
+    buffer.extend_from_slice(&length.to_be_bytes());
+    buffer.extend_from_slice(value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+
+    const TABLE: Table = Table {
+        name: "t",
+        columns: &[
+            ("a", ColumnType::BigInt),
+            ("b", ColumnType::Real),
+            ("c", ColumnType::Double),
+            ("d", ColumnType::Text),
+            ("e", ColumnType::Bytes),
+        ],
+    };
+
+    #[test]
+    fn rows_have_the_bytes_of_the_manual() {
+        let mut encoder = Encoder::new(&TABLE).unwrap();
+        encoder
+            .row(&[
+                Value::Integer(Some(-2)),
+                Value::Real(Some(0.5)),
+                Value::Real(Some(0.5)),
+                Value::Text(Some("é")),
+                Value::Bytes(Some(&[0, 255])),
+            ])
+            .unwrap();
+        encoder
+            .row(&[
+                Value::Integer(None),
+                Value::Real(None),
+                Value::Real(None),
+                Value::Text(Some("")),
+                Value::Bytes(None),
+            ])
+            .unwrap();
+        assert!(encoder.full().is_none());
+        let expected = "5047434f50590aff0d0a00 00000000 00000000 \
+            0005 00000008 fffffffffffffffe 00000004 3f000000 00000008 3fe0000000000000 \
+            00000002 c3a9 00000002 00ff \
+            0005 ffffffff ffffffff ffffffff 00000000 ffffffff \
+            ffff";
+        assert_eq!(hex::encode(encoder.finish()), expected.replace(' ', ""));
+    }
+
+    #[test]
+    fn the_statement_quotes_its_names() {
+        let sql = "COPY \"t\" (\"a\", \"b\", \"c\", \"d\", \"e\") FROM STDIN (FORMAT binary)";
+        assert_eq!(statement(&TABLE).unwrap(), sql);
+    }
+
+    #[test]
+    fn what_postgres_can_not_hold_is_refused_with_its_place() {
+        const ONE: Table = Table {
+            name: "t",
+            columns: &[("d", ColumnType::Text)],
+        };
+        let refused = |row: &[Value<'_>]| {
+            let error = Encoder::new(&ONE).unwrap().row(row).unwrap_err();
+            (error.failure().class(), error.to_string())
+        };
+        let (class, message) = refused(&[Value::Text(Some("a\0b"))]);
+        assert_eq!(class, Class::Data);
+        assert!(message.contains("table `t`, column `d`"), "{message}");
+        assert_eq!(refused(&[Value::Integer(None)]).0, Class::Internal);
+        assert_eq!(refused(&[]).0, Class::Internal);
+    }
+}

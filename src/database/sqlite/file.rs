@@ -1,0 +1,86 @@
+//! The database's file, and the lock that keeps a second writer out.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::error::{Class, Failure, classify_io};
+
+/// How URLs of SQLite files begin.
+const SCHEME: &str = "sqlite:";
+
+/// The file that `url` (`sqlite://PATH`) names.
+///
+/// # Errors
+/// It names none (78).
+pub fn file_of(url: &str) -> anyhow::Result<PathBuf> {
+    let refuse = |why: &str| {
+        Failure::config(format!("the database URL {why}"))
+            .hint("an SQLite file is named sqlite://PATH, such as sqlite://lamplighter.db or sqlite:///var/lib/lamplighter/lamplighter.db")
+    };
+    let rest = url
+        .strip_prefix(SCHEME)
+        .ok_or_else(|| refuse("does not begin with sqlite:"))?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() {
+        return Err(refuse("names no file").into());
+    }
+    if path.starts_with(":memory:") || path.contains('?') {
+        return Err(refuse("must name a file, without parameters").into());
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// # Errors
+/// The file's directory is not there (74).
+pub(super) fn refuse_missing_directory(database: &Path) -> anyhow::Result<()> {
+    match database.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {
+            Err(Failure::io(format!(
+                "cannot create {}: {} is no directory",
+                database.display(),
+                directory.display()
+            ))
+            .hint("create the directory first, or name another database with --database")
+            .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes the writer's lock. The operating system drops it with the process, however it dies.
+///
+/// # Errors
+/// Another process holds it (75); I/O.
+pub(super) fn lock(database: &Path) -> anyhow::Result<File> {
+    // By whatever name it is called, a database has one lock.
+    let named = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
+    let mut path = named.into_os_string();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| {
+            Failure::new(
+                classify_io(&error),
+                format!("cannot open {}: {error}", path.display()),
+            )
+            .hint("the database's directory must be writable; --database or DATABASE_URL names another")
+        })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
+            Class::Temporary,
+            format!("another lamplighter is writing to {}", database.display()),
+        )
+        .hint("an SQLite database takes one writer at a time; start again when it is done, or give this job a database of its own")
+        .into()),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! SQLite: one file, nothing to set up, one host, one writer.
+//!
+//! The file is in WAL mode with `synchronous = FULL` (in WAL mode NORMAL may lose the last commits
+//! when the power fails). Writers hold an advisory lock on a file beside it for as long as they
+//! live, so that a second start finds out at once; the operating system drops the lock with the
+//! process, however it dies. Readers need no lock.
+
+mod errors;
+mod file;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::TryStreamExt;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{
+    Column, ConnectOptions, Connection as _, QueryBuilder, Row as _, Sqlite, TypeInfo, ValueRef,
+};
+use tokio::runtime::Runtime;
+
+use super::{Begin, Cell, Connection, QueryError, Row, RowProducer, Statement, Table, Value};
+use crate::error::{Class, Failure};
+use errors::Classified;
+
+pub use file::file_of;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Reading: the file must be there.
+    ReadOnly,
+    /// Writing: creates the file, and keeps other writers out.
+    ReadWrite,
+}
+
+/// An open SQLite file.
+pub struct SqliteConnection {
+    runtime: Runtime,
+    connection: sqlx::SqliteConnection,
+    name: String,
+    /// Held, not read: dropping it lets the next writer in.
+    _lock: Option<File>,
+}
+
+/// Older versions can lose commits in WAL mode (fixed in 3.51.3).
+const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// Page cache, in KiB (that is what the sign says): ids come in any order, so a shard's rows go to
+/// pages all over the table.
+const CACHE_SIZE: &str = "-65536";
+
+/// Pages of the write-ahead log after which it is folded into the file: a page that several shards
+/// write to is folded once.
+const WAL_PAGES: &str = "8000";
+
+/// Rows of one INSERT, in falling powers, so that few different statements are prepared.
+const INSERT_ROWS: [usize; 5] = [256, 64, 16, 4, 1];
+
+impl SqliteConnection {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Another writer (75); no file to read from (66); I/O (74).
+    pub fn open(path: &Path, mode: Mode) -> anyhow::Result<Self> {
+        let lock = match mode {
+            Mode::ReadWrite => {
+                file::refuse_missing_directory(path)?;
+                Some(file::lock(path)?)
+            }
+            Mode::ReadOnly if path.exists() => None,
+            Mode::ReadOnly => {
+                return Err(Failure::new(
+                    Class::NoInput,
+                    format!("there is no database at {}", path.display()),
+                )
+                .hint("name it with --database or DATABASE_URL; `lamplighter run` creates it")
+                .into());
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .context("cannot start the database runtime")?;
+        let mut options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(Duration::from_secs(30))
+            .foreign_keys(true)
+            .disable_statement_logging();
+        options = match mode {
+            Mode::ReadWrite => options
+                .create_if_missing(true)
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("cache_size", CACHE_SIZE)
+                .pragma("wal_autocheckpoint", WAL_PAGES),
+            // A connection that may not write at all would leave the write-ahead log's files behind.
+            Mode::ReadOnly => options.pragma("query_only", "ON"),
+        };
+        let connection = runtime
+            .block_on(sqlx::SqliteConnection::connect_with(&options))
+            .classified(|| format!("cannot open {}", path.display()))?;
+        let mut connection = Self {
+            runtime,
+            connection,
+            name: path.display().to_string(),
+            _lock: lock,
+        };
+        connection.refuse_unsafe_sqlite()?;
+        Ok(connection)
+    }
+
+    fn run(&mut self, sql: &'static str) -> Result<(), QueryError> {
+        self.runtime
+            .block_on(sqlx::raw_sql(sql).execute(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot write to {}", self.name))
+    }
+
+    fn refuse_unsafe_sqlite(&mut self) -> anyhow::Result<()> {
+        let version: String = self
+            .runtime
+            .block_on(sqlx::query("SELECT sqlite_version()").fetch_one(&mut self.connection))
+            .and_then(|row| row.try_get(0))
+            .classified(|| format!("cannot read {}", self.name))?;
+        let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        let found = (next(), next(), next());
+        if found < OLDEST_SAFE_SQLITE {
+            let (major, minor, patch) = OLDEST_SAFE_SQLITE;
+            return Err(Failure::config(format!(
+                "the SQLite library is version {version}, which can lose commits; {major}.{minor}.{patch} or later is needed"
+            ))
+            .hint("build lamplighter with its bundled SQLite")
+            .into());
+        }
+        Ok(())
+    }
+
+    fn insert_rows(&mut self, table: &Table, rows: &[Owned]) -> Result<(), QueryError> {
+        let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        let mut query = QueryBuilder::<Sqlite>::new(format!(
+            "INSERT INTO {} ({}) ",
+            table.name,
+            columns.join(", ")
+        ));
+        query.push_values(rows.chunks_exact(table.columns.len()), |mut values, row| {
+            for value in row {
+                match value {
+                    Owned::Integer(value) => values.push_bind(*value),
+                    Owned::Real(value) => values.push_bind(*value),
+                    Owned::Text(value) => values.push_bind(value.as_deref()),
+                    Owned::Bytes(value) => values.push_bind(value.as_deref()),
+                };
+            }
+        });
+        self.runtime
+            .block_on(query.build().execute(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot insert into {}", table.name))
+    }
+}
+
+impl Connection for SqliteConnection {
+    fn begin(&mut self, begin: Begin) -> Result<(), QueryError> {
+        self.run(match begin {
+            Begin::Read => "BEGIN",
+            // A deferred transaction that turns into a writing one midway is refused at once when
+            // there is another writer; one that begins as a writer waits.
+            Begin::Write => "BEGIN IMMEDIATE",
+        })
+    }
+
+    fn commit(&mut self) -> Result<(), QueryError> {
+        self.run("COMMIT")
+    }
+
+    fn rollback(&mut self) {
+        // SQLite has rolled back already after some errors, and says so.
+        if let Err(error) = self.run("ROLLBACK") {
+            tracing::debug!("{error}");
+        }
+    }
+
+    fn execute(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<u64, QueryError> {
+        let query = bound(statement, values);
+        self.runtime
+            .block_on(query.execute(&mut self.connection))
+            .map(|done| done.rows_affected())
+            .classified(|| doing(statement))
+    }
+
+    fn query(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+        visit: &mut dyn FnMut(&Row) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let query = bound(statement, values);
+        let connection = &mut self.connection;
+        let outcome = self.runtime.block_on(async {
+            let mut rows = query.fetch(connection);
+            let mut names = None;
+            while let Some(row) = rows.try_next().await? {
+                let names = names.get_or_insert_with(|| column_names(&row)).clone();
+                let row = Row::new(names, cells(&row)?);
+                if let Err(error) = visit(&row) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        });
+        outcome.classified(|| doing(statement))?
+    }
+
+    fn insert(&mut self, table: &Table, rows: &mut RowProducer<'_>) -> Result<u64, QueryError> {
+        let width = table.columns.len();
+        let mut waiting: Vec<Owned> = Vec::with_capacity(INSERT_ROWS[0] * width);
+        let mut inserted = 0;
+        rows(&mut |row| {
+            waiting.extend(row.iter().map(Owned::from));
+            inserted += 1;
+            if waiting.len() == INSERT_ROWS[0] * width {
+                self.insert_rows(table, &waiting)?;
+                waiting.clear();
+            }
+            Ok(())
+        })?;
+        let mut rest = waiting.as_slice();
+        for size in INSERT_ROWS {
+            while rest.len() >= size * width {
+                let (rows, after) = rest.split_at(size * width);
+                self.insert_rows(table, rows)?;
+                rest = after;
+            }
+        }
+        Ok(inserted)
+    }
+
+    fn run_script(&mut self, script: &Statement) -> Result<(), QueryError> {
+        self.run(script.sqlite)
+    }
+
+    /// Puts the file into WAL mode, which changes it.
+    fn prepare_file(&mut self) -> Result<(), QueryError> {
+        self.runtime
+            .block_on(sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot prepare {}", self.name))
+    }
+
+    fn close(self: Box<Self>) -> Result<(), QueryError> {
+        let this = *self;
+        // This folds the write-ahead log into the file.
+        this.runtime
+            .block_on(this.connection.close())
+            .classified(|| format!("cannot close {}", this.name))
+    }
+}
+
+/// A value that waits for its statement.
+enum Owned {
+    Integer(Option<i64>),
+    Real(Option<f64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+impl From<&Value<'_>> for Owned {
+    fn from(value: &Value<'_>) -> Self {
+        match value {
+            Value::Integer(value) => Owned::Integer(*value),
+            Value::Real(value) => Owned::Real(*value),
+            Value::Text(value) => Owned::Text(value.map(str::to_owned)),
+            Value::Bytes(value) => Owned::Bytes(value.map(<[u8]>::to_vec)),
+        }
+    }
+}
+
+fn doing(statement: &Statement) -> String {
+    format!("the database refused `{}`", statement.name)
+}
+
+fn bound<'q>(statement: &Statement, values: &[Value<'_>]) -> Query<'q, Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(statement.sqlite);
+    for value in values {
+        query = match value {
+            Value::Integer(value) => query.bind(*value),
+            Value::Real(value) => query.bind(*value),
+            Value::Text(value) => query.bind(value.map(str::to_owned)),
+            Value::Bytes(value) => query.bind(value.map(<[u8]>::to_vec)),
+        };
+    }
+    query
+}
+
+fn column_names(row: &SqliteRow) -> Arc<[String]> {
+    row.columns()
+        .iter()
+        .map(|column| column.name().to_owned())
+        .collect()
+}
+
+fn cells(row: &SqliteRow) -> Result<Vec<Cell>, sqlx::Error> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            // The type of this value, not the one that its column was declared with.
+            let name = value.type_info().name().to_owned();
+            Ok(match name.as_str() {
+                "INTEGER" | "BOOLEAN" => Cell::Integer(row.try_get_unchecked(index)?),
+                "REAL" => Cell::Real(row.try_get_unchecked(index)?),
+                "BLOB" => Cell::Bytes(row.try_get_unchecked(index)?),
+                _ => Cell::Text(row.try_get_unchecked(index)?),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! A shard's one transaction: predictions, dead letters and its completion, fenced by the claim's
+//! epoch. A shard that turns out to be completed at that epoch was completed by an earlier try of
+//! the same commit, for an epoch is given out once.
+
+use super::{Ledger, ShardCommit};
+use crate::database::{Begin, ColumnType, RowSink, Table, Value};
+use crate::record::{DeadLetter, Predictions};
+
+/// What came of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// The shard is completed.
+    Yes,
+    /// The claim had lapsed, and another one is valid; or the run is no longer under way. Nothing
+    /// was written.
+    Fenced,
+}
+
+const PREDICTIONS: Table = Table {
+    name: "predictions",
+    columns: &[
+        ("run_id", ColumnType::BigInt),
+        ("record_id", ColumnType::Text),
+        ("ordinal", ColumnType::BigInt),
+        ("label", ColumnType::Text),
+        ("score", ColumnType::Real),
+        ("value", ColumnType::Double),
+        ("output", ColumnType::Text),
+    ],
+};
+
+const DEAD_LETTERS: Table = Table {
+    name: "dead_letters",
+    columns: &[
+        ("run_id", ColumnType::BigInt),
+        ("ordinal", ColumnType::BigInt),
+        ("record_id", ColumnType::Text),
+        ("stage", ColumnType::Text),
+        ("code", ColumnType::Text),
+        ("field", ColumnType::Text),
+        ("message", ColumnType::Text),
+    ],
+};
+
+struct Fence {
+    state: String,
+    epoch: i64,
+    run_state: String,
+}
+
+impl Ledger {
+    /// Commits a shard: predictions, dead letters, completion.
+    ///
+    /// # Errors
+    /// The database's; nothing is then written.
+    pub fn commit_shard(&mut self, run_id: i64, commit: &ShardCommit) -> anyhow::Result<Committed> {
+        let doing = || format!("cannot commit shard {}", commit.shard_no);
+        let order = by_id(&commit.predictions);
+        self.transaction(Begin::Write, doing, |ledger| {
+            let shard_no = Value::from(i64::from(commit.shard_no));
+            let fence = ledger.fetch_one(
+                statement!("fence_shard"),
+                &[run_id.into(), shard_no],
+                |row| {
+                    Ok(Fence {
+                        state: row.get("state")?,
+                        epoch: row.get("epoch")?,
+                        run_state: row.get("run_state")?,
+                    })
+                },
+            )?;
+            if fence.epoch != commit.epoch {
+                return Ok(Committed::Fenced);
+            }
+            if fence.state == "completed" {
+                return Ok(Committed::Yes);
+            }
+            if fence.state != "leased" || fence.run_state != "running" {
+                return Ok(Committed::Fenced);
+            }
+            insert_predictions(ledger, run_id, &commit.predictions, &order)?;
+            insert_dead_letters(ledger, run_id, &commit.dead_letters)?;
+            let values = [
+                Value::from(run_id),
+                shard_no,
+                commit.epoch.into(),
+                (commit.predictions.len() as i64).into(),
+                (commit.dead_letters.len() as i64).into(),
+                (commit.filtered as i64).into(),
+                (&commit.output_hash).into(),
+                (&commit.stats).into(),
+            ];
+            ledger.execute(statement!("complete_shard"), &values)?;
+            Ok(Committed::Yes)
+        })
+    }
+}
+
+/// The table is a tree by id: in its order, rows go to neighbouring pages.
+fn by_id(predictions: &Predictions) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..predictions.len()).collect();
+    order.sort_unstable_by_key(|&index| predictions.record_id(index));
+    order
+}
+
+fn insert_predictions(
+    ledger: &mut Ledger,
+    run_id: i64,
+    predictions: &Predictions,
+    order: &[usize],
+) -> anyhow::Result<()> {
+    if order.is_empty() {
+        return Ok(());
+    }
+    ledger
+        .connection
+        .insert(&PREDICTIONS, &mut |sink: &mut RowSink<'_>| {
+            for &index in order {
+                let row = predictions.row(index);
+                sink(&[
+                    run_id.into(),
+                    row.record_id.as_ref().into(),
+                    row.ordinal.into(),
+                    row.label.as_deref().into(),
+                    row.score.into(),
+                    row.value.into(),
+                    row.output.as_deref().into(),
+                ])?;
+            }
+            Ok(())
+        })?;
+    Ok(())
+}
+
+fn insert_dead_letters(
+    ledger: &mut Ledger,
+    run_id: i64,
+    dead_letters: &[DeadLetter],
+) -> anyhow::Result<()> {
+    if dead_letters.is_empty() {
+        return Ok(());
+    }
+    ledger
+        .connection
+        .insert(&DEAD_LETTERS, &mut |sink: &mut RowSink<'_>| {
+            for letter in dead_letters {
+                sink(&[
+                    run_id.into(),
+                    (letter.ordinal as i64).into(),
+                    letter.record_id.as_deref().into(),
+                    letter.stage.as_str().into(),
+                    letter.code.into(),
+                    letter.field.as_deref().into(),
+                    letter.message.as_str().into(),
+                ])?;
+            }
+            Ok(())
+        })?;
+    Ok(())
+}

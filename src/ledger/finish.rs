@@ -1,0 +1,92 @@
+//! The end of a run: counts, report and publication, in one transaction, by one process.
+
+use super::{Finish, Ledger, Publication, Totals};
+use crate::database::{Begin, Value};
+use crate::error::Failure;
+
+/// What came of finishing.
+pub enum Finishing<T> {
+    /// This process finished the run.
+    Finished(T),
+    /// Another process is about to.
+    Busy,
+    /// The run is under way no more: another process finished it, or it was given up.
+    Ended,
+}
+
+impl Ledger {
+    /// Finishes a run whose shards are all completed. `conclude` looks at the rows and says how the
+    /// run ends; it is called again if the transaction is tried again. Publishing replaces whatever
+    /// was published for the date.
+    ///
+    /// # Errors
+    /// Those of `conclude`; a shard is not completed (70); the database's.
+    pub fn finish_run<T>(
+        &mut self,
+        run_id: i64,
+        conclude: &mut dyn FnMut(&mut Ledger) -> anyhow::Result<(Finish, T)>,
+    ) -> anyhow::Result<Finishing<T>> {
+        let doing = || format!("cannot finish run {run_id}");
+        self.transaction(Begin::Write, doing, |ledger| {
+            let locked = ledger.fetch(statement!("lock_finish"), &[run_id.into()], |_| Ok(()))?;
+            if locked.is_empty() {
+                return Ok(Finishing::Busy);
+            }
+            let is_running = ledger
+                .run(run_id)?
+                .is_some_and(|run| run.state.is_unfinished());
+            if !is_running {
+                return Ok(Finishing::Ended);
+            }
+            let (finish, outcome) = conclude(ledger)?;
+            ledger.finish(run_id, &finish)?;
+            Ok(Finishing::Finished(outcome))
+        })
+    }
+
+    fn finish(&mut self, run_id: i64, finish: &Finish) -> anyhow::Result<()> {
+        let Totals {
+            predicted,
+            dead_letters,
+            duplicates,
+            filtered,
+        } = finish.totals;
+        let exit_code = i64::from(finish.exit_code);
+        let values = [
+            Value::from(run_id),
+            finish.publication.as_str().into(),
+            (&finish.output_hash).into(),
+            exit_code.into(),
+            (predicted as i64).into(),
+            (dead_letters as i64).into(),
+            (duplicates as i64).into(),
+            (filtered as i64).into(),
+        ];
+        if self.execute(statement!("finish_run"), &values)? != 1 {
+            return Err(Failure::internal(format!(
+                "run {run_id} can not be finished: a shard is not completed, or the run not running"
+            ))
+            .into());
+        }
+        if finish.publication == Publication::Published {
+            for statement in [
+                statement!("unpublish_date"),
+                statement!("withhold_replaced"),
+                statement!("publish"),
+            ] {
+                self.execute(statement, &[run_id.into()])?;
+            }
+        }
+        let values = [
+            Value::from(run_id),
+            finish.verdict.into(),
+            exit_code.into(),
+            finish.duration_seconds.into(),
+            finish.records_per_second.into(),
+            finish.peak_memory_bytes.map(|bytes| bytes as i64).into(),
+            (&finish.report).into(),
+        ];
+        self.execute(statement!("insert_report"), &values)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Planning: the run, its shards, and the queue's rows that it takes, in one transaction.
+//!
+//! Who plans a date holds its lock until the commit. A process that comes second, or comes back
+//! after a commit of unknown outcome, finds a run that it did not know of, writes nothing, and
+//! decides anew.
+
+use super::{Ledger, NewRun, ShardSlice};
+use crate::database::{Begin, Value};
+use crate::error::{Class, Failure};
+
+/// Where a new run's shards come from.
+pub enum PlannedInput<'a> {
+    /// They are known.
+    Slices {
+        /// All of them; their `input` is empty.
+        shards: &'a [ShardSlice],
+        /// The `input` of a shard, by its number.
+        input: &'a dyn Fn(u32) -> anyhow::Result<Vec<u8>>,
+    },
+    /// Whatever waits in the queue for the job: marked as this run's, or, for a trial, only looked
+    /// at. A date that has been scored before scores the same rows again.
+    Queue {
+        /// For a trial, the first so many.
+        limit: Option<u64>,
+        /// Fewer are no input.
+        min_rows: u64,
+    },
+}
+
+/// What came of planning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planning {
+    /// It is planned.
+    Planned {
+        /// The run's key.
+        run_id: i64,
+        /// Keys of the unfinished runs that were given up for it.
+        given_up: Vec<i64>,
+    },
+    /// Another run of the date was planned meanwhile; nothing was written.
+    Overtaken,
+}
+
+impl Ledger {
+    /// The key of a date's newest run (no trial), 0 if there is none: what [`plan_run`](Self::plan_run)
+    /// must find unchanged.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn newest_run_of_date(&mut self, job: &str, logical_date: &str) -> anyhow::Result<i64> {
+        let statement = statement!("newest_run_of_date");
+        let found = self.read(statement, &[job.into(), logical_date.into()], |row| {
+            row.get("run_id")
+        })?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
+    /// Plans a run: cancels what it replaces (unfinished runs of the same date, and of trials only
+    /// trials), and stores the run with all its shards. `newest` is the date's newest run as it was
+    /// when it was decided to plan.
+    ///
+    /// # Errors
+    /// The queue holds too few records (66); the database's.
+    pub fn plan_run(
+        &mut self,
+        run: &NewRun,
+        input: &PlannedInput<'_>,
+        newest: i64,
+    ) -> anyhow::Result<Planning> {
+        let doing = || format!("cannot plan {}@{}", run.job, run.logical_date);
+        self.transaction(Begin::Write, doing, |ledger| {
+            let lock = format!("{}@{}", run.job, run.logical_date);
+            ledger.fetch(statement!("lock_plan"), &[Value::from(&lock)], |_| Ok(()))?;
+            let (job, date) = (run.job.as_str(), run.logical_date.as_str());
+            if !run.trial && ledger.newest_run_of_date(job, date)? != newest {
+                return Ok(Planning::Overtaken);
+            }
+            let given_up = ledger.fetch(
+                statement!("superseded_runs"),
+                &[job.into(), date.into(), run.trial.into()],
+                |row| row.get::<i64>("run_id"),
+            )?;
+            for &run_id in &given_up {
+                ledger.give_up(run_id)?;
+            }
+            let run_id = ledger.insert_run(run)?;
+            match input {
+                PlannedInput::Slices { shards, input } => {
+                    ledger.insert_shards(run_id, shards, input)?;
+                    ledger.set_planned(run_id, records(shards), run.shard_size)?;
+                }
+                PlannedInput::Queue { limit, min_rows } => {
+                    ledger.plan_queue(run_id, run, *limit, *min_rows)?;
+                }
+            }
+            Ok(Planning::Planned { run_id, given_up })
+        })
+    }
+
+    /// Gives an unfinished run up. Rows of the queue that it took wait again. Returns false if it
+    /// was not unfinished.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn cancel_run(&mut self, run_id: i64) -> anyhow::Result<bool> {
+        let doing = || "cannot cancel a run".to_owned();
+        self.transaction(Begin::Write, doing, |ledger| ledger.give_up(run_id))
+    }
+
+    fn give_up(&mut self, run_id: i64) -> anyhow::Result<bool> {
+        let cancelled = self.execute(statement!("cancel_run"), &[run_id.into()])? > 0;
+        if cancelled && self.has_taken_from_queue(run_id)? {
+            self.execute(statement!("lock_queue"), &[])?;
+            self.execute(statement!("release_queue"), &[run_id.into()])?;
+        }
+        Ok(cancelled)
+    }
+
+    fn has_taken_from_queue(&mut self, run_id: i64) -> anyhow::Result<bool> {
+        let found = self.fetch(statement!("taken_from_queue"), &[run_id.into()], |_| Ok(()))?;
+        Ok(!found.is_empty())
+    }
+
+    fn insert_run(&mut self, run: &NewRun) -> anyhow::Result<i64> {
+        let values = [
+            Value::from(&run.job),
+            (&run.logical_date).into(),
+            run.trial.into(),
+            run.reason.as_deref().into(),
+            (&run.fingerprint).into(),
+            (&run.identity).into(),
+            (&run.model_name).into(),
+            (&run.model_version).into(),
+            (&run.model_digest).into(),
+            (&run.precision).into(),
+            (&run.numerics).into(),
+            (run.batch_size as i64).into(),
+            (run.shard_size as i64).into(),
+            0_i64.into(),
+        ];
+        self.fetch_one(statement!("insert_run"), &values, |row| row.get("run_id"))
+    }
+
+    fn insert_shards(
+        &mut self,
+        run_id: i64,
+        shards: &[ShardSlice],
+        input: &dyn Fn(u32) -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<()> {
+        for shard in shards {
+            let duplicates: Vec<u8> = shard
+                .duplicates
+                .iter()
+                .flat_map(|offset| offset.to_le_bytes())
+                .collect();
+            let input = input(shard.shard_no)?;
+            let present = |bytes: &'_ [u8]| !bytes.is_empty();
+            let values = [
+                Value::from(run_id),
+                i64::from(shard.shard_no).into(),
+                (shard.first_ordinal as i64).into(),
+                (shard.records as i64).into(),
+                Value::Bytes(Some(duplicates.as_slice()).filter(|bytes| present(bytes))),
+                Value::Bytes(Some(input.as_slice()).filter(|bytes| present(bytes))),
+            ];
+            self.execute(statement!("insert_shard"), &values)?;
+        }
+        Ok(())
+    }
+
+    fn set_planned(&mut self, run_id: i64, records: u64, shard_size: u64) -> anyhow::Result<()> {
+        let values = [
+            Value::from(run_id),
+            (records as i64).into(),
+            (shard_size as i64).into(),
+        ];
+        self.execute(statement!("set_planned"), &values)?;
+        Ok(())
+    }
+
+    fn plan_queue(
+        &mut self,
+        run_id: i64,
+        run: &NewRun,
+        limit: Option<u64>,
+        min_rows: u64,
+    ) -> anyhow::Result<()> {
+        let (job, date) = (run.job.as_str(), run.logical_date.as_str());
+        let earlier = self.fetch(
+            statement!("latest_completed_of_date"),
+            &[job.into(), date.into()],
+            |row| {
+                Ok((
+                    row.get::<i64>("run_id")?,
+                    row.get("planned")?,
+                    row.get("shard_size")?,
+                ))
+            },
+        )?;
+        if let (false, Some(&(earlier, planned, shard_size))) = (run.trial, earlier.first()) {
+            self.execute(statement!("copy_shards"), &[run_id.into(), earlier.into()])?;
+            return self.set_planned(run_id, planned, shard_size);
+        }
+        let taken = match limit {
+            None => self.fetch(
+                statement!("take_queue"),
+                &[run_id.into(), job.into()],
+                place,
+            )?,
+            Some(limit) => {
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                self.fetch(
+                    statement!("look_at_queue"),
+                    &[job.into(), limit.into()],
+                    place,
+                )?
+            }
+        };
+        let records = taken.len() as u64;
+        if limit.is_none() && records < min_rows {
+            return Err(Failure::new(
+                Class::NoInput,
+                format!("{records} records wait in the queue for {job}, but [source] min_rows demands {min_rows}"),
+            )
+            .hint("`lamplighter queue stats` shows what waits; min_rows = 0 makes an empty queue a normal night")
+            .into());
+        }
+        let (shards, inputs) = super::queue::cut(taken, run.shard_size);
+        self.insert_shards(run_id, &shards, &|shard_no| {
+            Ok(inputs.get(shard_no as usize).cloned().unwrap_or_default())
+        })?;
+        self.set_planned(run_id, records, run.shard_size)
+    }
+}
+
+/// Priority (higher first) and key: the order of the queue.
+fn place(
+    row: &crate::database::Row,
+) -> Result<(std::cmp::Reverse<i64>, i64), crate::database::QueryError> {
+    Ok((
+        std::cmp::Reverse(row.get("priority")?),
+        row.get("queue_id")?,
+    ))
+}
+
+fn records(shards: &[ShardSlice]) -> u64 {
+    shards.iter().map(|shard| shard.records).sum()
+}

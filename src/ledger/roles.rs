@@ -1,0 +1,93 @@
+//! The least that each role needs, as SQL for whoever administers the database.
+
+use std::fmt::Write;
+
+use crate::database::Identifier;
+use crate::error::Failure;
+
+/// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
+/// or change a prediction, a dead letter or a report.
+const RUNNER: [(&str, &str); 9] = [
+    ("runs", "SELECT, INSERT, UPDATE"),
+    ("run_attempts", "SELECT, INSERT, UPDATE"),
+    ("shards", "SELECT, INSERT, UPDATE"),
+    ("predictions", "SELECT, INSERT"),
+    ("dead_letters", "SELECT, INSERT"),
+    ("reports", "SELECT, INSERT"),
+    ("publications", "SELECT, INSERT, DELETE"),
+    ("queue", "SELECT, INSERT, UPDATE, DELETE"),
+    ("_sqlx_migrations", "SELECT"),
+];
+
+/// What whoever reads results may look at: not the queue, whose payloads may be personal data.
+const READER: [&str; 10] = [
+    "runs",
+    "run_attempts",
+    "shards",
+    "predictions",
+    "dead_letters",
+    "reports",
+    "publications",
+    "predictions_by_date",
+    "predictions_latest",
+    "_sqlx_migrations",
+];
+
+/// SQL that creates three roles, `lamplighter_migrator`, `lamplighter_runner` and
+/// `lamplighter_reader`, and grants each what it needs in `schema`. To be run by the database's
+/// administrator after `db migrate`, and again after each later one.
+///
+/// # Errors
+/// `schema` can not be the name of one (78).
+pub fn grants(schema: &str) -> Result<String, Failure> {
+    let schema = Identifier::schema(schema)?;
+    let mut sql = String::new();
+    for role in ["migrator", "runner", "reader"] {
+        // Writing to a String can not fail.
+        let _ = writeln!(
+            sql,
+            "DO $$ BEGIN CREATE ROLE lamplighter_{role} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        );
+    }
+    let _ = write!(
+        sql,
+        "
+-- Creates and alters the tables (`lamplighter db migrate`), which it therefore owns.
+ALTER SCHEMA {schema} OWNER TO lamplighter_migrator;
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = '{plain}' LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO lamplighter_migrator', name);
+    END LOOP;
+    FOR name IN SELECT format('%I.%I', schemaname, viewname) FROM pg_views WHERE schemaname = '{plain}' LOOP
+        EXECUTE format('ALTER VIEW %s OWNER TO lamplighter_migrator', name);
+    END LOOP;
+END $$;
+
+-- Runs jobs: creates nothing, and deletes no prediction.
+GRANT USAGE ON SCHEMA {schema} TO lamplighter_runner;
+",
+        plain = schema.to_string().trim_matches('"'),
+    );
+    for (table, rights) in RUNNER {
+        let _ = writeln!(
+            sql,
+            "GRANT {rights} ON {schema}.{table} TO lamplighter_runner;"
+        );
+    }
+    let readable = READER.map(|table| format!("{schema}.{table}")).join(", ");
+    let _ = write!(
+        sql,
+        "
+-- Reads results: what consumers and dashboards connect as.
+GRANT USAGE ON SCHEMA {schema} TO lamplighter_reader;
+GRANT SELECT ON {readable} TO lamplighter_reader;
+
+-- Log in as a user of your own that is a member, for example:
+--   CREATE USER nightly PASSWORD '…' IN ROLE lamplighter_runner;
+-- Postgres as [source]: GRANT SELECT on the table that is read, too.
+"
+    );
+    Ok(sql)
+}

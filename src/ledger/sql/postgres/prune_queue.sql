@@ -1,0 +1,5 @@
+DELETE FROM queue WHERE queue_id IN (
+    SELECT queue.queue_id FROM queue JOIN runs ON runs.run_id = queue.run_id
+    WHERE queue.job = $1 AND runs.state NOT IN ('planning', 'running')
+      AND runs.completed_at <= clock_timestamp() - make_interval(secs => $2)
+    LIMIT $3)

@@ -1,0 +1,1 @@
+SELECT report FROM reports WHERE run_id = $1

@@ -1,0 +1,2 @@
+SELECT shard_no, first_ordinal, records, state, predicted, dead_letters, filtered, output_hash
+FROM shards WHERE run_id = $1 ORDER BY first_ordinal

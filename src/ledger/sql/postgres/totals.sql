@@ -1,0 +1,6 @@
+SELECT
+    (SELECT count(*) FROM predictions WHERE run_id = $1) AS predicted,
+    (SELECT count(*) FROM dead_letters WHERE run_id = $1) AS dead_letters,
+    (SELECT count(*) FROM dead_letters WHERE run_id = $1 AND code = $2) AS duplicates,
+    (SELECT coalesce(sum(filtered), 0)::bigint FROM shards WHERE run_id = $1) AS filtered,
+    (SELECT count(*) FROM shards WHERE run_id = $1 AND state <> 'completed') AS unfinished_shards

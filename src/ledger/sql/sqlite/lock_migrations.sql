@@ -1,0 +1,2 @@
+-- The only writer is here.
+SELECT 1 AS locked

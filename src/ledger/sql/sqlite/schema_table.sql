@@ -1,0 +1,1 @@
+SELECT 1 AS found FROM sqlite_master WHERE name = '_sqlx_migrations'

@@ -1,2 +1,0 @@
-UPDATE shards SET state = 'available', owner = NULL, lease_until = NULL
-WHERE run_id = ?1 AND state = 'leased'

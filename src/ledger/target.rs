@@ -1,0 +1,164 @@
+//! Where a ledger is, and how it is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Ledger;
+use crate::database::Identifier;
+use crate::database::postgres::{Address, Limits, Pool, PostgresConnection};
+use crate::database::sqlite::{Mode, SqliteConnection, file_of};
+use crate::error::Failure;
+use crate::interrupt::Interrupt;
+
+/// What a command does with the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look at a database of any schema; never creates or migrates.
+    Look,
+    /// Read what is there; never creates or migrates.
+    Read,
+    /// Write. On SQLite: creates and migrates on first use, and keeps other writers out.
+    Write,
+    /// Create the tables, or bring them up to date.
+    Migrate,
+}
+
+/// What there is to say about a Postgres ledger beside its URL.
+#[derive(Clone, Debug)]
+pub struct TargetOptions {
+    /// Schema that holds the tables.
+    pub schema: String,
+    /// Connections that this process may hold at a time.
+    pub connections: usize,
+    /// How long to go on when the database does not answer.
+    pub retry_for: Duration,
+    /// Program and arguments that print the password.
+    pub password_command: Option<Vec<String>>,
+}
+
+impl Default for TargetOptions {
+    fn default() -> Self {
+        Self {
+            schema: "lamplighter".to_owned(),
+            connections: 4,
+            retry_for: Duration::from_secs(10),
+            password_command: None,
+        }
+    }
+}
+
+/// Where a ledger is. Clones share their connections.
+#[derive(Clone)]
+pub struct Target(Arc<Kind>);
+
+enum Kind {
+    Sqlite(PathBuf),
+    Postgres {
+        pool: Pool,
+        schema: Identifier,
+        schema_name: String,
+        retry_for: Duration,
+    },
+}
+
+impl Target {
+    /// Reads `url`: `sqlite://PATH` or `postgres://…`. Nothing is opened.
+    ///
+    /// # Errors
+    /// It is another URL, or one with bad parameters (78).
+    pub fn new(url: &str, options: &TargetOptions, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        let kind = match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+            "sqlite" => Kind::Sqlite(file_of(url)?),
+            "postgres" | "postgresql" => Kind::Postgres {
+                schema: Identifier::schema(&options.schema)?,
+                schema_name: options.schema.clone(),
+                retry_for: options.retry_for,
+                pool: Pool::new(
+                    Address::parse(url, options.password_command.as_deref())?,
+                    Limits {
+                        connections: options.connections,
+                        patience: options.retry_for,
+                    },
+                    interrupt.clone(),
+                ),
+            },
+            _ => {
+                return Err(Failure::config(
+                    "the database URL begins neither with sqlite: nor with postgres:",
+                )
+                .hint("an SQLite file is named sqlite://PATH, such as sqlite://lamplighter.db; a Postgres database postgres://USER@HOST/DATABASE")
+                .into());
+            }
+        };
+        Ok(Self(Arc::new(kind)))
+    }
+
+    /// Opens the ledger.
+    ///
+    /// # Errors
+    /// A schema that this binary cannot work on (78); another writer of an SQLite file (75);
+    /// nothing to read from (66); a database that can not be reached (69); I/O (74).
+    pub fn open(&self, access: Access) -> anyhow::Result<Ledger> {
+        match self.0.as_ref() {
+            Kind::Sqlite(path) => {
+                let mode = match access {
+                    Access::Look | Access::Read => Mode::ReadOnly,
+                    Access::Write | Access::Migrate => Mode::ReadWrite,
+                };
+                let connection = SqliteConnection::open(path, mode)?;
+                super::schema::prepare_sqlite(connection, self.clone(), access)
+            }
+            Kind::Postgres { pool, schema, .. } => {
+                let connection = PostgresConnection::new(pool.clone(), schema.clone());
+                super::schema::prepare_postgres(connection, self.clone(), access)
+            }
+        }
+    }
+
+    /// Whether several processes may work on one run.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0.as_ref(), Kind::Postgres { .. })
+    }
+
+    /// The database for people, without user and password.
+    pub fn describe(&self) -> String {
+        match self.0.as_ref() {
+            Kind::Sqlite(path) => path.display().to_string(),
+            Kind::Postgres {
+                pool, schema_name, ..
+            } => format!("{} schema {schema_name}", pool.address()),
+        }
+    }
+
+    /// The database's file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self.0.as_ref() {
+            Kind::Sqlite(path) => Some(path),
+            Kind::Postgres { .. } => None,
+        }
+    }
+
+    /// The connections, if it is Postgres.
+    pub fn pool(&self) -> Option<&Pool> {
+        match self.0.as_ref() {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres { pool, .. } => Some(pool),
+        }
+    }
+
+    /// Name of the schema that holds the tables, if it is Postgres.
+    pub fn schema_name(&self) -> Option<&str> {
+        match self.0.as_ref() {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres { schema_name, .. } => Some(schema_name),
+        }
+    }
+
+    pub(super) fn retry_for(&self) -> Duration {
+        match self.0.as_ref() {
+            Kind::Sqlite(_) => Duration::ZERO,
+            Kind::Postgres { retry_for, .. } => *retry_for,
+        }
+    }
+}

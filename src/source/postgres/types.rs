@@ -1,0 +1,90 @@
+//! Which Postgres types can be read, and as what.
+//!
+//! Every column is cast, in the statement that reads it, to the one type whose binary form is
+//! decoded, so that a column which somebody alters meanwhile is never misread.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+/// A column of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SourceColumn {
+    /// Its name.
+    pub(super) name: String,
+    /// Its type as Postgres writes it, for people and for the digest.
+    pub(super) declared: String,
+    /// What it is read as; `None` if it can not be read.
+    pub(super) stored: Option<Stored>,
+    /// Its type, without length and without domains around it, as SQL.
+    pub(super) base: String,
+}
+
+/// What a column is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Boolean,
+    SmallInteger,
+    Integer,
+    BigInteger,
+    Real,
+    Double,
+    /// Sent as text, whose conversion here is exact and can not fail, as the server's does, on a
+    /// number beyond the range of floats.
+    Numeric,
+    Text,
+    Date,
+    /// Microseconds; with a time zone they are those of UTC.
+    Timestamp,
+    TimestampWithZone,
+}
+
+impl Stored {
+    /// By the type's name in `pg_type`, or `enum`.
+    pub(super) fn of(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "bool" => Self::Boolean,
+            "int2" => Self::SmallInteger,
+            "int4" => Self::Integer,
+            "int8" => Self::BigInteger,
+            "float4" => Self::Real,
+            "float8" => Self::Double,
+            "numeric" => Self::Numeric,
+            "text" | "varchar" | "bpchar" | "char" | "name" | "uuid" | "enum" | "json"
+            | "jsonb" | "citext" => Self::Text,
+            "date" => Self::Date,
+            "timestamp" => Self::Timestamp,
+            "timestamptz" => Self::TimestampWithZone,
+            _ => return None,
+        })
+    }
+
+    /// The type to cast to.
+    pub(super) fn cast(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::SmallInteger => "smallint",
+            Self::Integer => "integer",
+            Self::BigInteger => "bigint",
+            Self::Real => "real",
+            Self::Double => "double precision",
+            Self::Numeric | Self::Text => "text",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp without time zone",
+            Self::TimestampWithZone => "timestamp with time zone",
+        }
+    }
+
+    /// The type of the decoded column.
+    pub(super) fn data_type(self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::SmallInteger | Self::Integer | Self::BigInteger => DataType::Int64,
+            Self::Real => DataType::Float32,
+            Self::Double | Self::Numeric => DataType::Float64,
+            Self::Text => DataType::Utf8,
+            Self::Date => DataType::Date32,
+            Self::Timestamp | Self::TimestampWithZone => {
+                DataType::Timestamp(TimeUnit::Microsecond, None)
+            }
+        }
+    }
+}

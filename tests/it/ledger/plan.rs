@@ -1,0 +1,120 @@
+use lamplighter::ledger::{PlannedInput, Planning, ShardSlice, State};
+
+use super::{Home, claim, new_run, plan, slices, try_plan};
+
+on_both! {
+    a_plan_is_stored_as_it_was_made,
+    a_plan_that_was_overtaken_writes_nothing,
+    a_plan_gives_up_an_unfinished_run_of_its_date_and_of_no_other,
+    a_trial_is_in_nobodys_way,
+    a_plan_that_fails_midway_writes_nothing,
+}
+
+fn a_plan_is_stored_as_it_was_made(home: &Home) {
+    let mut run = new_run("2026-11-23");
+    run.reason = Some("it's \"wrong\" – 朝".to_owned());
+    run.identity = "{\"a\": [1, null, \"é\"]}".to_owned();
+    let mut shards = slices(&[10, 3, 7]);
+    shards[0].duplicates = vec![0, 1, 9];
+    shards[2].duplicates = vec![u32::MAX];
+    let inputs: Vec<Vec<u8>> = vec![Vec::new(), (0..=255).collect(), vec![0]];
+    let input = PlannedInput::Slices {
+        shards: &shards,
+        input: &|shard_no| Ok(inputs[shard_no as usize].clone()),
+    };
+    let mut ledger = home.open();
+    let Planning::Planned { run_id, given_up } =
+        ledger.plan_run(&run, &input, 0).expect("an answer")
+    else {
+        panic!("nobody else plans");
+    };
+    assert!(given_up.is_empty());
+    ledger.close().expect("an end");
+
+    let mut ledger = home.open();
+    let stored = ledger.run(run_id).expect("an answer").expect("the run");
+    assert_eq!(stored.name().to_string(), "simple@2026-11-23#1");
+    assert_eq!(stored.reason, run.reason);
+    assert_eq!(stored.identity, run.identity);
+    assert_eq!(stored.fingerprint, run.fingerprint);
+    assert_eq!(stored.model_digest, run.model_digest);
+    assert_eq!((stored.batch_size, stored.shard_size), (4, 10));
+    assert_eq!((stored.planned, stored.state), (20, State::Running));
+    assert!(!stored.trial);
+    let claimed: Vec<ShardSlice> = claim(&mut ledger, run_id, "owner", 9)
+        .into_iter()
+        .map(|claim| claim.slice)
+        .collect();
+    let expected: Vec<ShardSlice> = shards
+        .into_iter()
+        .zip(inputs)
+        .map(|(shard, input)| ShardSlice { input, ..shard })
+        .collect();
+    assert_eq!(claimed, expected);
+}
+
+fn a_plan_that_was_overtaken_writes_nothing(home: &Home) {
+    let mut ledger = home.open();
+    let run = new_run("2026-11-23");
+    let first = plan(&mut ledger, &run, &[3, 2]);
+    let before = home.counts(&["runs", "shards", "publications"]);
+    let second = try_plan(&mut ledger, &run, &[5], 0);
+    assert_eq!(second, Planning::Overtaken);
+    assert_eq!(home.counts(&["runs", "shards", "publications"]), before);
+    let stored = ledger.run(first).expect("an answer").expect("the run");
+    assert_eq!(stored.state, State::Running, "the first plan stands");
+}
+
+fn a_plan_gives_up_an_unfinished_run_of_its_date_and_of_no_other(home: &Home) {
+    let mut ledger = home.open();
+    let other = plan(&mut ledger, &new_run("2026-11-22"), &[1]);
+    let run = new_run("2026-11-23");
+    let first = plan(&mut ledger, &run, &[3]);
+    let planning = try_plan(&mut ledger, &run, &[4], first);
+    let Planning::Planned { run_id, given_up } = planning else {
+        panic!("nobody else plans");
+    };
+    assert_eq!(given_up, [first]);
+    let mut state = |run_id| ledger.run(run_id).unwrap().expect("the run").state;
+    assert_eq!(state(first), State::Cancelled);
+    assert_eq!(state(other), State::Running);
+    assert_eq!(state(run_id), State::Running);
+    let name = ledger.run(run_id).unwrap().expect("the run").name();
+    assert_eq!(name.to_string(), "simple@2026-11-23#2");
+}
+
+fn a_trial_is_in_nobodys_way(home: &Home) {
+    let mut ledger = home.open();
+    let run = new_run("2026-11-23");
+    let night = plan(&mut ledger, &run, &[3]);
+    let mut trial = run.clone();
+    trial.trial = true;
+    let Planning::Planned { run_id, given_up } = try_plan(&mut ledger, &trial, &[1], 0) else {
+        panic!("a trial is never overtaken");
+    };
+    assert!(given_up.is_empty());
+    assert_ne!(run_id, night);
+    let state = ledger.run(night).unwrap().expect("the run").state;
+    assert_eq!(state, State::Running);
+    let newest = ledger.newest_run_of_date("simple", "2026-11-23").unwrap();
+    assert_eq!(newest, night, "a trial is no run of its date");
+}
+
+fn a_plan_that_fails_midway_writes_nothing(home: &Home) {
+    let mut ledger = home.open();
+    let run = new_run("2026-11-23");
+    let first = plan(&mut ledger, &run, &[3]);
+    let shards = slices(&[1, 1, 1]);
+    let input = PlannedInput::Slices {
+        shards: &shards,
+        input: &|shard_no| match shard_no {
+            2 => anyhow::bail!("the input is gone"),
+            _ => Ok(vec![1]),
+        },
+    };
+    let error = ledger.plan_run(&run, &input, first).expect_err("the fault");
+    assert!(format!("{error:#}").contains("the input is gone"));
+    assert_eq!(home.counts(&["runs", "shards"]), ["1", "1"]);
+    let state = ledger.run(first).unwrap().expect("the run").state;
+    assert_eq!(state, State::Running, "what it would replace stays");
+}
