@@ -100,6 +100,22 @@ fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<
     Ok(of_job.unwrap_or(DEFAULT_DATABASE).to_owned())
 }
 
+/// A password among the arguments can be read by every user of the host.
+fn refuse_passwords(set: &[String]) -> anyhow::Result<()> {
+    let names = set.iter().filter_map(|set| set.split_once('='));
+    for (key, value) in names {
+        if has_password_in_url(value.trim_matches(['"', '\''])) {
+            return Err(Failure::new(
+                Class::Usage,
+                format!("--set {key} holds a password, which every user of this host could read in the list of processes"),
+            )
+            .hint("leave it out and use PGPASSFILE or PGPASSWORD, or put \"${VARIABLE}\" into the job file")
+            .into());
+        }
+    }
+    Ok(())
+}
+
 /// Opens the ledger, acts, and closes it, whatever came of it.
 fn with_ledger<T>(
     target: &Target,

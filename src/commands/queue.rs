@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::{Invocation, look, target, with_ledger};
+use super::{Invocation, look, refuse_passwords, target, with_ledger};
 use crate::cli::{PushOptions, QueueCommand};
 use crate::error::Failure;
 use crate::features::FeatureKind;
@@ -34,6 +34,7 @@ pub fn run(command: &QueueCommand, invocation: &Invocation<'_>) -> anyhow::Resul
 }
 
 fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
+    refuse_passwords(&options.set)?;
     let job = Job::load(
         &options.job,
         &LoadOptions {

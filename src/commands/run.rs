@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Invocation, target, with_ledger};
+use super::{Invocation, refuse_passwords, target, with_ledger};
 use crate::cli::RunOptions;
 use crate::error::{self, Class};
 use crate::job::{Job, LoadOptions, LogicalDate};
@@ -26,6 +26,7 @@ use crate::terminal::Terminal;
 /// exit code is the process's only if tonight's is 0.
 pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     let (terminal, interrupt) = (invocation.terminal, invocation.interrupt);
+    refuse_passwords(&options.set)?;
     let job = Job::load(
         &options.job,
         &LoadOptions {

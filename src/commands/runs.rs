@@ -52,8 +52,10 @@ pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result
             let target = target(invocation, None)?;
             // To look first spares a mistyped name from creating a database.
             let run = look(invocation, |ledger| find_run(ledger, Some(run)))?;
-            let cancelled = with_ledger(&target, Access::Write, |ledger| {
-                ledger.cancel_run(run.run_id)
+            let (cancelled, run) = with_ledger(&target, Access::Write, |ledger| {
+                let cancelled = ledger.cancel_run(run.run_id)?;
+                // It may have ended since it was looked at.
+                Ok((cancelled, ledger.run(run.run_id)?.unwrap_or(run)))
             })?;
             if !cancelled {
                 return Err(Failure::new(

@@ -32,6 +32,8 @@ impl Ledger {
             if locked.is_empty() {
                 return Ok(Finishing::Busy);
             }
+            // Nobody gives the run up from here on.
+            ledger.fetch(statement!("hold_run"), &[run_id.into()], |_| Ok(()))?;
             let is_running = ledger
                 .run(run_id)?
                 .is_some_and(|run| run.state.is_unfinished());

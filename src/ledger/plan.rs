@@ -27,6 +27,15 @@ pub enum PlannedInput<'a> {
     },
 }
 
+/// What there is of a date: planning must find it unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateState {
+    /// The newest run (no trial), if there is one.
+    pub newest: Option<i64>,
+    /// The run that consumers see.
+    pub published: Option<i64>,
+}
+
 /// What came of planning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Planning {
@@ -42,22 +51,24 @@ pub enum Planning {
 }
 
 impl Ledger {
-    /// The key of a date's newest run (no trial), 0 if there is none: what [`plan_run`](Self::plan_run)
-    /// must find unchanged.
+    /// What there is of a date, for [`plan_run`](Self::plan_run).
     ///
     /// # Errors
     /// The database's.
-    pub fn newest_run_of_date(&mut self, job: &str, logical_date: &str) -> anyhow::Result<i64> {
+    pub fn state_of_date(&mut self, job: &str, logical_date: &str) -> anyhow::Result<DateState> {
         let statement = statement!("newest_run_of_date");
         let found = self.read(statement, &[job.into(), logical_date.into()], |row| {
-            row.get("run_id")
+            row.get::<i64>("run_id")
         })?;
-        Ok(found.first().copied().unwrap_or_default())
+        Ok(DateState {
+            newest: found.first().copied().filter(|&run_id| run_id > 0),
+            published: self.published_run(job, logical_date)?,
+        })
     }
 
     /// Plans a run: cancels what it replaces (unfinished runs of the same date, and of trials only
-    /// trials), and stores the run with all its shards. `newest` is the date's newest run as it was
-    /// when it was decided to plan.
+    /// trials), and stores the run with all its shards. `known` is the date as it was when it
+    /// was decided to plan.
     ///
     /// # Errors
     /// The queue holds too few records (66); the database's.
@@ -65,14 +76,14 @@ impl Ledger {
         &mut self,
         run: &NewRun,
         input: &PlannedInput<'_>,
-        newest: i64,
+        known: DateState,
     ) -> anyhow::Result<Planning> {
         let doing = || format!("cannot plan {}@{}", run.job, run.logical_date);
         self.transaction(Begin::Write, doing, |ledger| {
             let lock = format!("{}@{}", run.job, run.logical_date);
             ledger.fetch(statement!("lock_plan"), &[Value::from(&lock)], |_| Ok(()))?;
             let (job, date) = (run.job.as_str(), run.logical_date.as_str());
-            if !run.trial && ledger.newest_run_of_date(job, date)? != newest {
+            if !run.trial && ledger.state_of_date(job, date)? != known {
                 return Ok(Planning::Overtaken);
             }
             let given_up = ledger.fetch(
@@ -81,7 +92,11 @@ impl Ledger {
                 |row| row.get::<i64>("run_id"),
             )?;
             for &run_id in &given_up {
-                ledger.give_up(run_id)?;
+                // One that ended meanwhile may be published: decide anew. A date has one such run
+                // at most, so that nothing is written yet.
+                if !ledger.give_up(run_id)? && !run.trial {
+                    return Ok(Planning::Overtaken);
+                }
             }
             let run_id = ledger.insert_run(run)?;
             match input {
@@ -110,6 +125,7 @@ impl Ledger {
     fn give_up(&mut self, run_id: i64) -> anyhow::Result<bool> {
         let cancelled = self.execute(statement!("cancel_run"), &[run_id.into()])? > 0;
         if cancelled && self.has_taken_from_queue(run_id)? {
+            self.fetch(statement!("be_brief"), &[], |_| Ok(()))?;
             self.execute(statement!("lock_queue"), &[])?;
             self.execute(statement!("release_queue"), &[run_id.into()])?;
         }

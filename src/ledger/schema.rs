@@ -66,6 +66,7 @@ pub(super) fn prepare_postgres(
         create_schema(&target).map_err(|error| error.into_failure())?;
     }
     let mut ledger = Ledger::over(Box::new(connection), target);
+    ledger.refuse_closed_schema()?;
     match access {
         Access::Look => {}
         Access::Read | Access::Write => ledger.refuse_other_schema()?,
@@ -158,7 +159,10 @@ impl Ledger {
             let applied = ledger.applied()?;
             for (version, migration) in (1..).zip(MIGRATIONS).skip(usize::try_from(applied)?) {
                 ledger.connection.run_script(&migration)?;
-                let checksum = Sha384::digest(migration.sqlite);
+                let checksum = Sha384::digest(match ledger.is_shared() {
+                    true => migration.postgres,
+                    false => migration.sqlite,
+                });
                 ledger.execute(
                     statement!("insert_migration"),
                     &[
@@ -170,6 +174,23 @@ impl Ledger {
             }
             Ok(())
         })
+    }
+
+    /// A schema that this role may not use looks as if it were empty.
+    fn refuse_closed_schema(&mut self) -> anyhow::Result<()> {
+        let Some(name) = self.target.schema_name().map(str::to_owned) else {
+            return Ok(());
+        };
+        let found = self.read(statement!("schema_closed"), &[(&name).into()], |_| Ok(()))?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Class::Permission,
+            format!("this role may not use {}", self.describe()),
+        )
+        .hint("`lamplighter db roles` prints the grants")
+        .into())
     }
 
     /// A binary of schema N works on N and on N + 1.

@@ -9,6 +9,7 @@ use super::pipeline::{Share, given_up};
 use super::{Prepared, Settings};
 use crate::database::jittered;
 use crate::error::{Class, Failure};
+use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::ledger::{DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, State, Totals};
 use crate::monitor::ShardStats;
@@ -46,20 +47,25 @@ const PEER_INTERVAL: Duration = Duration::from_millis(200);
 /// return its outcome.
 ///
 /// # Errors
-/// The rows do not add up to what was planned (70); somebody gave the run up (75); the database's.
+/// The rows do not add up to what was planned (70); somebody gave the run up, or to
+/// stop is requested while another process finishes it (75); the database's.
 pub fn finalize(
     ledger: &mut Ledger,
     run: &Run,
     job: &Job,
     prepared: &Prepared,
     course: &Course,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
     let mut conclude = |ledger: &mut Ledger| conclude(ledger, run, job, prepared, course);
     loop {
         match ledger.finish_run(run.run_id, &mut conclude)? {
             Finishing::Finished(outcome) => return Ok(outcome),
             Finishing::Ended => return outcome_of_another(ledger, run),
-            Finishing::Busy => thread::sleep(jittered(PEER_INTERVAL)),
+            Finishing::Busy => {
+                interrupt.check()?;
+                thread::sleep(jittered(PEER_INTERVAL));
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use super::heartbeat::Heartbeat;
 use super::worker::Worker;
 use crate::error::{Class, Failure, panic_message};
 use crate::interrupt::Interrupt;
-use crate::ledger::{Claim, Committed, Ledger, Participant, Run, ShardCommit};
+use crate::ledger::{Claim, Committed, Ledger, Participant, Run, ShardCommit, State};
 
 /// How a run works; nothing that a prediction depends on.
 #[derive(Clone, Copy, Debug)]
@@ -217,11 +217,19 @@ impl Dispatcher<'_> {
         if self.claimable == 0 {
             return Ok(true);
         }
-        let run = ledger.run(self.run.run_id)?;
-        if !run.is_some_and(|run| run.state.is_unfinished()) {
-            return Err(given_up(self.run));
+        match self.state(ledger)? {
+            // A peer completed the last shard, and then the run, since the look above.
+            Some(State::Completed) => {
+                self.claimable = 0;
+                Ok(true)
+            }
+            Some(State::Planning | State::Running) => Ok(false),
+            Some(State::Failed | State::Cancelled) | None => Err(given_up(self.run)),
         }
-        Ok(false)
+    }
+
+    fn state(&self, ledger: &mut Ledger) -> anyhow::Result<Option<State>> {
+        Ok(ledger.run(self.run.run_id)?.map(|run| run.state))
     }
 
     /// Commits the shards that workers are at, and no others.
@@ -307,6 +315,9 @@ impl Dispatcher<'_> {
                 Ok(())
             }
             Committed::Fenced if ledger.is_shared() => {
+                if let Some(State::Failed | State::Cancelled) = self.state(ledger)? {
+                    return Err(given_up(self.run));
+                }
                 tracing::warn!(
                     run = %self.run.name(),
                     shard = shard.shard_no,

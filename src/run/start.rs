@@ -136,7 +136,7 @@ fn find_or_plan(
     let date = prepared.date.to_string();
     let mut rescore = request.rescore.as_deref();
     loop {
-        let newest = ledger.newest_run_of_date(&job.name, &date)?;
+        let known = ledger.state_of_date(&job.name, &date)?;
         match decide(ledger, prepared, rescore.is_some())? {
             Decision::Done(run) => return Ok(Found::Done(Box::new(run))),
             Decision::Resume(run) => {
@@ -146,8 +146,7 @@ fn find_or_plan(
             Decision::Plan if request.resume_only => return Err(not_resumable(job, &date)),
             Decision::Plan => {
                 let plan = plan::plan(job, prepared, rescore, &request.interrupt)?;
-                let planning =
-                    plan.with_input(|input| ledger.plan_run(&plan.run, input, newest))?;
+                let planning = plan.with_input(|input| ledger.plan_run(&plan.run, input, known))?;
                 match planning {
                     Planning::Planned { run_id, given_up } => {
                         tell_given_up(ledger, &given_up)?;
@@ -174,8 +173,10 @@ fn tell_given_up(ledger: &mut Ledger, given_up: &[i64]) -> anyhow::Result<()> {
 }
 
 fn is_newest_alike(ledger: &mut Ledger, prepared: &Prepared, date: &str) -> anyhow::Result<bool> {
-    let newest = ledger.newest_run_of_date(&prepared.job, date)?;
-    let run = ledger.run(newest)?;
+    let run = match ledger.state_of_date(&prepared.job, date)?.newest {
+        Some(newest) => ledger.run(newest)?,
+        None => None,
+    };
     Ok(run.is_some_and(|run| run.fingerprint == prepared.fingerprint))
 }
 
@@ -240,7 +241,7 @@ fn work(
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<Outcome> {
     course.share = pipeline::execute(ledger, run, prepared, course.settings, crew, progress)?;
-    let outcome = finalize(ledger, run, job, prepared, course)?;
+    let outcome = finalize(ledger, run, job, prepared, course, crew.interrupt)?;
     // What is withheld is to be scored again, from the same rows, perhaps after a trial.
     let is_published = outcome.exit_code == 0 && !run.trial;
     if is_published && matches!(prepared.input, Input::Queue(_)) {

@@ -168,6 +168,17 @@ impl Worker {
         encoded: &Encoded,
     ) -> Fate {
         let record_id = ids.is_valid(row).then(|| ids.value(row));
+        if let Some(nul) = record_id.filter(|id| id.contains('\0')) {
+            // Postgres holds no such text, and what is one database's is the other's.
+            return Fate::DeadLetter(DeadLetter {
+                ordinal,
+                record_id: Some(nul.replace('\0', "\u{FFFD}")),
+                stage: Stage::Read,
+                code: "invalid_id",
+                field: None,
+                message: "the id holds the character U+0000, shown here as U+FFFD".to_owned(),
+            });
+        }
         let read = |code, field: Option<&str>, message: &str| {
             Fate::DeadLetter(DeadLetter {
                 ordinal,

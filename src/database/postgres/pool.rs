@@ -125,10 +125,8 @@ impl Pool {
             match self.attempt(prepare) {
                 Attempt::Done(checkout) => return Ok(checkout),
                 Attempt::Stale => continue,
-                Attempt::Busy => {
-                    self.0.interrupt.check()?;
-                    self.pause(POLL)?;
-                }
+                // A session that is out comes back soon, and what was begun is to be committed.
+                Attempt::Busy => self.wait_for_return(),
                 Attempt::Failed(NotConnected { error, is_full }) => {
                     if error.retry() == Retry::Never {
                         return Err(error);
@@ -180,6 +178,15 @@ impl Pool {
                 error,
                 is_full: false,
             }),
+        }
+    }
+
+    /// Waits until a session comes back, or a moment.
+    fn wait_for_return(&self) {
+        let sessions = self.lock();
+        if sessions.idle.is_empty() {
+            // Whatever ended the wait, whoever waits looks again.
+            drop(self.0.returned.wait_timeout(sessions, POLL));
         }
     }
 

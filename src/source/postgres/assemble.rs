@@ -20,6 +20,16 @@ fn vanished() -> Unreadable {
     }
 }
 
+/// A record without an id, by which it could be found again. Said here, because its other columns
+/// are not known, and a filter would drop it.
+fn nameless() -> Unreadable {
+    Unreadable {
+        code: "null_id",
+        field: None,
+        message: "the record has no id".to_owned(),
+    }
+}
+
 /// The chunk of the records with these ids. `placed` says which of `rows` is whose; a record
 /// without a row vanished, or has no id that it could have been found by.
 pub(super) fn assemble(
@@ -33,7 +43,8 @@ pub(super) fn assemble(
     for (offset, row) in placed.iter().enumerate() {
         let problem = match row {
             Some(row) => rows.unreadable.remove(&(*row as usize)),
-            None => ids.is_valid(offset).then(vanished),
+            None if ids.is_valid(offset) => Some(vanished()),
+            None => Some(nameless()),
         };
         if let Some(problem) = problem {
             unreadable.insert(offset, problem);
@@ -155,7 +166,10 @@ mod tests {
         assert_eq!(chunk.rows.column(1).as_string::<i32>(), &ids);
         let (values, unreadable) = seen(&chunk);
         assert_eq!(values, [Some(10.), None, None, Some(30.), Some(40.)]);
-        assert_eq!(unreadable, [(2, "record_vanished"), (4, "out_of_range")]);
+        assert_eq!(
+            unreadable,
+            [(1, "null_id"), (2, "record_vanished"), (4, "out_of_range")]
+        );
 
         let pieces: Vec<Chunk> = cut(chunk, 2).collect();
         let ordinals: Vec<u64> = pieces.iter().map(|piece| piece.first_ordinal).collect();

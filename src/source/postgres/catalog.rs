@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) rows_per_block: f64,
     /// Columns by which rows are found without reading the whole table.
     pub(super) indexed: Vec<String>,
+    /// Columns of which each value is in one row at most.
+    pub(super) unique: Vec<String>,
 }
 
 /// The columns of a query or table: number, name, type as declared, and type; domains are then
@@ -52,7 +54,8 @@ const TABLE: &str = "SELECT pg_class.oid::bigint AS oid, relkind::text AS kind, 
      THEN reltuples::float8 / relpages ELSE 0 END AS rows_per_block FROM pg_class LEFT JOIN pg_am ON pg_am.oid = relam \
      WHERE pg_class.oid = to_regclass($1)";
 
-const INDEXED: &str = "SELECT attname::text AS name FROM pg_index \
+const INDEXED: &str = "SELECT attname::text AS name, \
+     indisunique AND indnkeyatts = 1 AS is_unique FROM pg_index \
      JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \
      WHERE indrelid = $1::bigint::oid AND indisvalid AND indpred IS NULL";
 
@@ -74,7 +77,7 @@ pub(super) fn table(
         let facts = Facts {
             has_places: may_have_places && row.get("has_places")?,
             rows_per_block: row.get("rows_per_block")?,
-            indexed: Vec::new(),
+            ..Facts::default()
         };
         found = Some((row.get("oid")?, kind, facts));
         Ok(())
@@ -84,7 +87,11 @@ pub(super) fn table(
         return Err(Failure::config(format!("{quoted} is not a table or view")).into());
     }
     session.query_text(INDEXED.to_owned(), &[Value::from(oid)], &mut |row| {
-        facts.indexed.push(row.get("name")?);
+        let name: String = row.get("name")?;
+        if row.get("is_unique")? {
+            facts.unique.push(name.clone());
+        }
+        facts.indexed.push(name);
         Ok(())
     })?;
     Ok(Table { oid, facts })

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, StringArray};
 
@@ -28,6 +28,8 @@ use crate::source::columns::Purpose;
 use crate::source::{Chunk, Projection};
 
 /// How often a chunk is tried. The pool itself waits for a server that is away.
+/// What failed after so long would fail again, and somebody may want to stop.
+const LONGEST_TROUBLE: Duration = Duration::from_mins(5);
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -140,10 +142,11 @@ impl PostgresReader {
     }
 
     fn fetch_with_patience(&self, shard: &Shard, records: Range<usize>) -> anyhow::Result<Chunk> {
+        let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
             match self.fetch(shard, records.clone()) {
-                Err(error) if is_worth_a_retry(&error) => {
+                Err(error) if is_worth_a_retry(&error) && begun.elapsed() < LONGEST_TROUBLE => {
                     tracing::warn!("reading from {} again: {error:#}", self.input.describe());
                 }
                 other => return other,
@@ -248,8 +251,12 @@ impl Search<'_> {
         // replaced the table finds it empty, because its moment is before that.
         input.read(&[], |session| {
             self.look_up(session, input, ids, id, Among::Input)?;
-            // What is in the input was settled by the plan, whether it meets the condition or not.
-            self.look_up(session, input, ids, id, Among::Everything)
+            // What is in the input was settled by the plan, whether it meets the condition or not;
+            // but where an id does not name one row, another row of that id is another record.
+            match input.facts().unique.contains(&id.name) {
+                true => self.look_up(session, input, ids, id, Among::Everything),
+                false => Ok(()),
+            }
         })
     }
 

@@ -10,7 +10,8 @@ use super::{
     dead_letters, nothing_is_visible, nothing_was_planned, numbers, published, put, report, run,
     text, verifies, workspace,
 };
-use crate::harness::{Workspace, simple_job};
+use crate::harness::results::Results;
+use crate::harness::{Workspace, batch, linear_bundle, simple_job, write_parquet};
 
 const ALL_MAY_FAIL: &str = "[errors]\nmax_dead_letters = \"100%\"\n";
 
@@ -459,5 +460,34 @@ fn a_withheld_run_says_why_where_errors_are_looked_for() {
     for _start in 0..2 {
         let words = ["dead letters", "the limit is 1%", "missing_value"];
         run(&workspace).expect(65).says(&words);
+    }
+}
+
+/// Postgres holds no U+0000: such an id costs its record, on either database.
+#[test]
+fn an_id_with_the_character_zero_is_a_dead_letter_in_both_databases() {
+    for results in Results::in_each() {
+        let bundle = results.workspace.path("bundle");
+        linear_bundle(&bundle, &[("x", 2.0)], 1.0, "");
+        results
+            .workspace
+            .write("job.toml", simple_job(ALL_MAY_FAIL));
+        let rows = batch(vec![
+            ("id", text(&["a", "b\0c", "d"])),
+            ("x", optional(&[Some(1.0), Some(2.0), Some(3.0)])),
+        ]);
+        write_parquet(&results.workspace.path("input/a.parquet"), &rows, 10);
+        results
+            .lamplighter(&["run", "job.toml", "--date", "2026-11-23"])
+            .expect(0);
+        assert_eq!(
+            results.query("SELECT ordinal, record_id, stage, code FROM dead_letters"),
+            [["1", "b\u{FFFD}c", "read", "invalid_id"]]
+        );
+        assert_eq!(
+            results.query("SELECT record_id FROM predictions ORDER BY record_id"),
+            [["a"], ["d"]]
+        );
+        results.verify();
     }
 }

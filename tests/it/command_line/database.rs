@@ -80,7 +80,7 @@ fn a_password_in_a_database_url_is_never_told() {
         (&["run", "job.toml", "-vv", "--database", url], &[], 64),
         (&["run", "job.toml", "-vv"], &[("DATABASE_URL", url)], 78),
         (&["run", "job.toml"], &[("DATABASE_URL_FILE", "secret")], 78),
-        (&["run", "job.toml", "--set", &set], &[], 78),
+        (&["run", "job.toml", "--set", &set], &[], 64),
         (&["run", "sink.toml", "-vv"], &[], 78),
         (&["run", "typo.toml"], &[], 78),
         (&["run", "--database", url], &[], 64),

@@ -34,8 +34,8 @@ use arrow::array::StringArray;
 use lamplighter::error::{Class, classify};
 use lamplighter::interrupt::Interrupt;
 use lamplighter::ledger::{
-    Access, Claim, Committed, Finish, Finishing, Ledger, NewRun, Participant, PlannedInput,
-    Planning, Publication, ShardCommit, ShardSlice, Target, TargetOptions,
+    Access, Claim, Committed, DateState, Finish, Finishing, Ledger, NewRun, Participant,
+    PlannedInput, Planning, Publication, ShardCommit, ShardSlice, Target, TargetOptions,
 };
 use lamplighter::record::{DeadLetter, OutputHasher, Outputs, Predictions, run_hash};
 
@@ -188,22 +188,28 @@ pub fn slices(records: &[u64]) -> Vec<ShardSlice> {
     slices.collect()
 }
 
+/// A date of which nobody has seen a run.
+pub const NOTHING: DateState = DateState {
+    newest: None,
+    published: None,
+};
+
 /// What comes of a plan with shards of so many records.
 #[track_caller]
-pub fn try_plan(ledger: &mut Ledger, run: &NewRun, records: &[u64], newest: i64) -> Planning {
+pub fn try_plan(ledger: &mut Ledger, run: &NewRun, records: &[u64], known: DateState) -> Planning {
     let shards = slices(records);
     let input = PlannedInput::Slices {
         shards: &shards,
         input: &|_| Ok(Vec::new()),
     };
-    ledger.plan_run(run, &input, newest).expect("an answer")
+    ledger.plan_run(run, &input, known).expect("an answer")
 }
 
 /// Plans a run as the newest of its date.
 #[track_caller]
 pub fn plan(ledger: &mut Ledger, run: &NewRun, records: &[u64]) -> i64 {
-    let newest = ledger.newest_run_of_date(&run.job, &run.logical_date);
-    match try_plan(ledger, run, records, newest.expect("a key")) {
+    let known = ledger.state_of_date(&run.job, &run.logical_date);
+    match try_plan(ledger, run, records, known.expect("a date")) {
         Planning::Planned { run_id, .. } => run_id,
         Planning::Overtaken => panic!("nobody else plans"),
     }

@@ -1,6 +1,6 @@
-use lamplighter::ledger::{PlannedInput, Planning, ShardSlice, State};
+use lamplighter::ledger::{DateState, PlannedInput, Planning, ShardSlice, State};
 
-use super::{Home, claim, new_run, plan, slices, try_plan};
+use super::{Home, NOTHING, claim, new_run, plan, published, slices, try_plan};
 
 on_both! {
     a_plan_is_stored_as_it_was_made,
@@ -8,6 +8,7 @@ on_both! {
     a_plan_gives_up_an_unfinished_run_of_its_date_and_of_no_other,
     a_trial_is_in_nobodys_way,
     a_plan_that_fails_midway_writes_nothing,
+    a_run_that_was_published_meanwhile_is_not_replaced,
 }
 
 fn a_plan_is_stored_as_it_was_made(home: &Home) {
@@ -24,7 +25,7 @@ fn a_plan_is_stored_as_it_was_made(home: &Home) {
     };
     let mut ledger = home.open();
     let Planning::Planned { run_id, given_up } =
-        ledger.plan_run(&run, &input, 0).expect("an answer")
+        ledger.plan_run(&run, &input, NOTHING).expect("an answer")
     else {
         panic!("nobody else plans");
     };
@@ -58,7 +59,7 @@ fn a_plan_that_was_overtaken_writes_nothing(home: &Home) {
     let run = new_run("2026-11-23");
     let first = plan(&mut ledger, &run, &[3, 2]);
     let before = home.counts(&["runs", "shards", "publications"]);
-    let second = try_plan(&mut ledger, &run, &[5], 0);
+    let second = try_plan(&mut ledger, &run, &[5], NOTHING);
     assert_eq!(second, Planning::Overtaken);
     assert_eq!(home.counts(&["runs", "shards", "publications"]), before);
     let stored = ledger.run(first).expect("an answer").expect("the run");
@@ -70,7 +71,7 @@ fn a_plan_gives_up_an_unfinished_run_of_its_date_and_of_no_other(home: &Home) {
     let other = plan(&mut ledger, &new_run("2026-11-22"), &[1]);
     let run = new_run("2026-11-23");
     let first = plan(&mut ledger, &run, &[3]);
-    let planning = try_plan(&mut ledger, &run, &[4], first);
+    let planning = try_plan(&mut ledger, &run, &[4], unfinished(first));
     let Planning::Planned { run_id, given_up } = planning else {
         panic!("nobody else plans");
     };
@@ -89,15 +90,16 @@ fn a_trial_is_in_nobodys_way(home: &Home) {
     let night = plan(&mut ledger, &run, &[3]);
     let mut trial = run.clone();
     trial.trial = true;
-    let Planning::Planned { run_id, given_up } = try_plan(&mut ledger, &trial, &[1], 0) else {
+    let Planning::Planned { run_id, given_up } = try_plan(&mut ledger, &trial, &[1], NOTHING)
+    else {
         panic!("a trial is never overtaken");
     };
     assert!(given_up.is_empty());
     assert_ne!(run_id, night);
     let state = ledger.run(night).unwrap().expect("the run").state;
     assert_eq!(state, State::Running);
-    let newest = ledger.newest_run_of_date("simple", "2026-11-23").unwrap();
-    assert_eq!(newest, night, "a trial is no run of its date");
+    let known = ledger.state_of_date("simple", "2026-11-23").unwrap();
+    assert_eq!(known, unfinished(night), "a trial is no run of its date");
 }
 
 fn a_plan_that_fails_midway_writes_nothing(home: &Home) {
@@ -112,9 +114,30 @@ fn a_plan_that_fails_midway_writes_nothing(home: &Home) {
             _ => Ok(vec![1]),
         },
     };
-    let error = ledger.plan_run(&run, &input, first).expect_err("the fault");
+    let error = ledger
+        .plan_run(&run, &input, unfinished(first))
+        .expect_err("the fault");
     assert!(format!("{error:#}").contains("the input is gone"));
     assert_eq!(home.counts(&["runs", "shards"]), ["1", "1"]);
     let state = ledger.run(first).unwrap().expect("the run").state;
     assert_eq!(state, State::Running, "what it would replace stays");
+}
+
+/// A date with this run, which nobody sees yet.
+fn unfinished(run_id: i64) -> DateState {
+    DateState {
+        newest: Some(run_id),
+        published: None,
+    }
+}
+
+/// Who decided to plan while the date's run was unfinished must not replace it once it is
+/// published: for that a reason is asked.
+fn a_run_that_was_published_meanwhile_is_not_replaced(home: &Home) {
+    let mut ledger = home.open();
+    let run = new_run("2026-11-23");
+    let first = published(&mut ledger, &run);
+    let planning = try_plan(&mut ledger, &run, &[4], unfinished(first));
+    assert_eq!(planning, Planning::Overtaken);
+    assert_eq!(home.counts(&["runs"]), ["1"]);
 }

@@ -6,7 +6,7 @@ use lamplighter::ledger::{
     QueueStats, queue_ids,
 };
 
-use super::{Home, claim, commit, new_run, try_finish, work};
+use super::{Home, NOTHING, claim, commit, new_run, try_finish, work};
 
 on_both! {
     a_record_waits_once_and_the_job_says_which_row_stays,
@@ -52,11 +52,8 @@ const ALL: PlannedInput<'static> = PlannedInput::Queue {
 
 #[track_caller]
 fn plan_queue(ledger: &mut Ledger, run: &NewRun, input: &PlannedInput<'_>) -> i64 {
-    let newest = ledger.newest_run_of_date(&run.job, &run.logical_date);
-    match ledger
-        .plan_run(run, input, newest.unwrap())
-        .expect("a plan")
-    {
+    let known = ledger.state_of_date(&run.job, &run.logical_date);
+    match ledger.plan_run(run, input, known.unwrap()).expect("a plan") {
         Planning::Planned { run_id, .. } => run_id,
         Planning::Overtaken => panic!("nobody else plans"),
     }
@@ -202,7 +199,7 @@ fn too_few_records_are_no_input_and_nothing_is_taken(home: &Home) {
         min_rows: 2,
     };
     let error = ledger
-        .plan_run(&new_run(DATE), &two, 0)
+        .plan_run(&new_run(DATE), &two, NOTHING)
         .expect_err("a refusal");
     assert_eq!(classify(&error), Class::NoInput, "{error:#}");
     assert_eq!(stats(&mut ledger), [1, 0, 0, 0]);

@@ -231,3 +231,24 @@ fn expected_rows() -> String {
         .len()
         .to_string()
 }
+
+/// To somebody without rights a schema looks empty; nobody is sent to create its tables again.
+#[test]
+fn a_role_without_rights_is_told_so_and_not_to_migrate() {
+    let (flights, _) = with_roles();
+    let stranger = format!("stranger_to_{}", flights.database.name());
+    flights
+        .database
+        .execute(&format!("CREATE ROLE {stranger} LOGIN"));
+    let url = flights.database.url_as(&stranger);
+    for command in [&["runs", "list"][..], &["db", "migrate"]] {
+        let ended = flights
+            .workspace
+            .lamplighter(&[command, &["--database", &url]].concat());
+        ended.expect(77).says(&[
+            "may not use",
+            "schema lamplighter",
+            "`lamplighter db roles`",
+        ]);
+    }
+}

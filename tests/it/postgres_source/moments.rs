@@ -373,3 +373,25 @@ fn a_run_that_waits_for_a_load_has_all_its_rows() {
         results.verify();
     }
 }
+
+/// A row that is gone is a dead letter, though another day's row has its id.
+#[test]
+fn the_row_of_another_day_does_not_stand_in_for_one_that_is_gone() {
+    let history = format!(
+        "CREATE TABLE t (day date, id bigint, x double precision, PRIMARY KEY (day, id));
+         INSERT INTO t SELECT day, id, id FROM generate_series(1, {ROWS}) AS id,
+             unnest(ARRAY['2026-11-22', '2026-11-23']::date[]) AS day;"
+    );
+    let source = "table = \"t\"\nwhere = \"day = :date\"\nid_column = \"id\"\n";
+    let results = linear(&history, source, SETTINGS);
+    let held = Held::start(&results, DATE);
+    database(&results).execute(&format!(
+        "DELETE FROM t WHERE day = '{DATE}' AND id = {ROWS}"
+    ));
+    held.go_on(0);
+    assert_eq!(
+        results.query("SELECT record_id, code FROM dead_letters"),
+        [[ROWS.to_string().as_str(), "record_vanished"]]
+    );
+    results.verify();
+}

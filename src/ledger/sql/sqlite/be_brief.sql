@@ -1,0 +1,2 @@
+-- There is nothing to wait for.
+SELECT 1 AS brief
