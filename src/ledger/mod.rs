@@ -110,9 +110,7 @@ impl Ledger {
         &mut self,
         look: impl FnOnce(&mut Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.once(Begin::Read, look)
-            .map_err(plain)
-            .context("cannot read the ledger")
+        self.once(Begin::Read, look).map_err(plain)
     }
 
     /// Runs `act` in a transaction, which is tried again as a whole if another try may succeed. It
