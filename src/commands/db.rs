@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Invocation, target, with_ledger};
 use crate::cli::DbCommand;
-use crate::ledger::{Access, grants};
+use crate::ledger::{Access, TargetOptions, grants};
 
 /// Runs the command.
 ///
@@ -15,8 +15,8 @@ pub fn run(command: &DbCommand, invocation: &Invocation<'_>) -> anyhow::Result<u
         DbCommand::Migrate => Access::Migrate,
         DbCommand::Status => Access::Look,
         DbCommand::Roles => {
-            let schema = invocation.global.schema.as_deref();
-            let sql = grants(schema.unwrap_or("lamplighter"))?;
+            let schema = invocation.global.schema.clone();
+            let sql = grants(&schema.unwrap_or(TargetOptions::default().schema))?;
             invocation.terminal.print(&sql)?;
             return Ok(0);
         }

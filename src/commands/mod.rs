@@ -7,16 +7,15 @@ pub mod report;
 pub mod run;
 pub mod runs;
 
+use std::env;
 use std::path::Path;
-use std::{env, fs};
-
-use anyhow::Context;
 
 use crate::cli::{Cli, Command, GlobalOptions};
 use crate::database::postgres::has_password_in_url;
+use crate::database::read_url;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
-use crate::job::Job;
+use crate::job::{Job, LoadOptions};
 use crate::ledger::{Access, Ledger, Run, Target, TargetOptions};
 use crate::terminal::Terminal;
 
@@ -79,11 +78,10 @@ fn target(invocation: &Invocation<'_>, job: Option<&Job>) -> anyhow::Result<Targ
 fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<String> {
     if let Some(url) = global.database.as_ref().filter(|url| !url.is_empty()) {
         if has_password_in_url(url) {
-            return Err(Failure::new(
-                Class::Usage,
-                "--database holds a password, which every user of this host could read in the list of processes",
+            return Err(password_among_arguments(
+                "--database",
+                "give the whole URL in DATABASE_URL or DATABASE_URL_FILE",
             )
-            .hint("leave it out and use PGPASSFILE or PGPASSWORD, or give the whole URL in DATABASE_URL or DATABASE_URL_FILE")
             .into());
         }
         return Ok(url.clone());
@@ -92,28 +90,39 @@ fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<
         return Ok(url);
     }
     if let Some(path) = env::var_os("DATABASE_URL_FILE") {
-        let path = Path::new(&path);
-        let url = fs::read_to_string(path)
-            .with_context(|| format!("cannot read DATABASE_URL_FILE {}", path.display()))?;
-        return Ok(url.trim().to_owned());
+        return read_url("DATABASE_URL_FILE", Path::new(&path));
     }
     Ok(of_job.unwrap_or(DEFAULT_DATABASE).to_owned())
 }
 
-/// A password among the arguments can be read by every user of the host.
-fn refuse_passwords(set: &[String]) -> anyhow::Result<()> {
-    let names = set.iter().filter_map(|set| set.split_once('='));
-    for (key, value) in names {
+/// Loads the job that a command is given.
+fn load_job(path: &Path, env: Option<&str>, set: &[String]) -> anyhow::Result<Job> {
+    let settings = set.iter().filter_map(|set| set.split_once('='));
+    for (key, value) in settings {
         if has_password_in_url(value.trim_matches(['"', '\''])) {
-            return Err(Failure::new(
-                Class::Usage,
-                format!("--set {key} holds a password, which every user of this host could read in the list of processes"),
+            return Err(password_among_arguments(
+                &format!("--set {key}"),
+                "put \"${VARIABLE}\" into the job file",
             )
-            .hint("leave it out and use PGPASSFILE or PGPASSWORD, or put \"${VARIABLE}\" into the job file")
             .into());
         }
     }
-    Ok(())
+    let options = LoadOptions {
+        env: env.map(str::to_owned),
+        set: set.to_vec(),
+        variables: &|name| env::var(name).ok(),
+    };
+    Ok(Job::load(path, &options)?)
+}
+
+fn password_among_arguments(argument: &str, instead: &str) -> Failure {
+    Failure::new(
+        Class::Usage,
+        format!("{argument} holds a password, which every user of this host could read in the list of processes"),
+    )
+    .hint(format!(
+        "leave it out and use PGPASSFILE or PGPASSWORD, or {instead}"
+    ))
 }
 
 /// Opens the ledger, acts, and closes it, whatever came of it.

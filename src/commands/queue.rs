@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::{Invocation, look, refuse_passwords, target, with_ledger};
+use super::{Invocation, load_job, look, target, with_ledger};
 use crate::cli::{PushOptions, QueueCommand};
 use crate::error::Failure;
 use crate::features::FeatureKind;
-use crate::job::{ColumnType, Job, LoadOptions, OnConflict, QueueSource, SourceKind};
-use crate::ledger::{Access, Ledger, PushConflict, QueueStats};
+use crate::job::{ColumnType, OnConflict, QueueSource, SourceKind};
+use crate::ledger::{Access, Ledger, QueueStats};
 use crate::model::Bundle;
 use crate::report::text::grouped;
 use crate::source::queue::for_each_record;
@@ -34,15 +34,7 @@ pub fn run(command: &QueueCommand, invocation: &Invocation<'_>) -> anyhow::Resul
 }
 
 fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
-    refuse_passwords(&options.set)?;
-    let job = Job::load(
-        &options.job,
-        &LoadOptions {
-            env: options.env.clone(),
-            set: options.set.clone(),
-            variables: &|name| std::env::var(name).ok(),
-        },
-    )?;
+    let job = load_job(&options.job, options.env.as_deref(), &options.set)?;
     let SourceKind::Queue(source) = &job.source.kind else {
         return Err(
             Failure::config(format!("{} does not read from the queue", job.name))
@@ -52,17 +44,13 @@ fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8
     };
     let bundle = Bundle::load(&job.model.bundle, job.model.digest.as_deref(), None)?;
     let numeric = numeric_columns(&bundle, source);
-    let conflict = match source.on_conflict {
-        OnConflict::Replace => PushConflict::Replace,
-        OnConflict::Ignore => PushConflict::Ignore,
-    };
     let target = target(invocation, Some(&job))?;
     let (read, changed) = with_ledger(&target, Access::Write, |ledger| {
         let mut pushing = Pushing {
             ledger,
             job: &job.name,
             priority: options.priority,
-            conflict,
+            conflict: source.on_conflict,
             batch: Vec::new(),
             places: HashMap::new(),
             read: 0,
@@ -109,7 +97,7 @@ struct Pushing<'a> {
     ledger: &'a mut Ledger,
     job: &'a str,
     priority: i64,
-    conflict: PushConflict,
+    conflict: OnConflict,
     batch: Vec<(String, String)>,
     /// Where an id stands in the batch: one statement can not write a row twice.
     places: HashMap<String, usize>,
@@ -121,8 +109,8 @@ impl Pushing<'_> {
     fn add(&mut self, record_id: String, payload: String) -> anyhow::Result<()> {
         self.read += 1;
         match (self.places.get(&record_id), self.conflict) {
-            (Some(&place), PushConflict::Replace) => self.batch[place].1 = payload,
-            (Some(_), PushConflict::Ignore) => {}
+            (Some(&place), OnConflict::Replace) => self.batch[place].1 = payload,
+            (Some(_), OnConflict::Ignore) => {}
             (None, _) => {
                 self.places.insert(record_id.clone(), self.batch.len());
                 self.batch.push((record_id, payload));

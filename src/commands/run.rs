@@ -6,10 +6,10 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Invocation, refuse_passwords, target, with_ledger};
+use super::{Invocation, load_job, target, with_ledger};
 use crate::cli::RunOptions;
 use crate::error::{self, Class};
-use crate::job::{Job, LoadOptions, LogicalDate};
+use crate::job::{Job, LogicalDate};
 use crate::ledger::{Access, Ledger, Target};
 use crate::report::text::{self, grouped};
 use crate::report::{RunReport, Verdict};
@@ -26,15 +26,7 @@ use crate::terminal::Terminal;
 /// exit code is the process's only if tonight's is 0.
 pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     let (terminal, interrupt) = (invocation.terminal, invocation.interrupt);
-    refuse_passwords(&options.set)?;
-    let job = Job::load(
-        &options.job,
-        &LoadOptions {
-            env: options.env.clone(),
-            set: options.set.clone(),
-            variables: &|name| std::env::var(name).ok(),
-        },
-    )?;
+    let job = load_job(&options.job, options.env.as_deref(), &options.set)?;
     let date = job
         .schedule
         .resolve(options.date.as_deref(), Timestamp::now())?;

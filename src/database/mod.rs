@@ -20,6 +20,11 @@ pub use crate::error::{QueryError, Retry};
 pub use identifier::Identifier;
 pub use value::{Cell, ColumnType, FromCell, Row, Table, Value};
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
 /// A statement in both dialects; parameters are `?1, ?2, …` and `$1, $2, …`.
 #[derive(Clone, Copy, Debug)]
 pub struct Statement {
@@ -81,6 +86,16 @@ pub type RowProducer<'a> = dyn FnMut(&mut RowSink<'_>) -> Result<(), QueryError>
 
 /// Takes one row.
 pub type RowSink<'a> = dyn FnMut(&[Value<'_>]) -> Result<(), QueryError> + 'a;
+
+/// A database's URL from a file that holds nothing else; `key` says who names the file.
+///
+/// # Errors
+/// It can not be read (74 or 77).
+pub fn read_url(key: &str, path: &Path) -> anyhow::Result<String> {
+    let url = fs::read_to_string(path)
+        .with_context(|| format!("cannot read {key} {}", path.display()))?;
+    Ok(url.trim().to_owned())
+}
 
 /// Between half of `pause` and all of it, so that those who met do not meet again.
 pub fn jittered(pause: std::time::Duration) -> std::time::Duration {

@@ -49,7 +49,7 @@ pub use claim::Beginning;
 pub use commit::Committed;
 pub use finish::Finishing;
 pub use plan::{DateState, PlannedInput, Planning};
-pub use queue::{PushConflict, QueueStats, QueuedRecord, queue_ids};
+pub use queue::{QueueStats, QueuedRecord, queue_ids};
 pub use read::ShardProgress;
 pub use roles::grants;
 pub use rows::{

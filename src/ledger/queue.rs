@@ -11,15 +11,7 @@ use serde::Serialize;
 
 use super::{Ledger, ShardSlice, array};
 use crate::database::{Begin, Value};
-
-/// What to do with a record that waits already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushConflict {
-    /// The new row takes the old one's place.
-    Replace,
-    /// The old row stays.
-    Ignore,
-}
+use crate::job::OnConflict;
 
 /// A row of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +55,13 @@ impl Ledger {
         job: &str,
         records: &[(String, String)],
         priority: i64,
-        conflict: PushConflict,
+        conflict: OnConflict,
     ) -> anyhow::Result<u64> {
         let records = serde_json::to_string(records)?;
         let values = [Value::from(job), (&records).into(), priority.into()];
         let statement = match conflict {
-            PushConflict::Replace => statement!("push_replace"),
-            PushConflict::Ignore => statement!("push_ignore"),
+            OnConflict::Replace => statement!("push_replace"),
+            OnConflict::Ignore => statement!("push_ignore"),
         };
         self.change(statement, &values, "cannot put records into the queue")
     }

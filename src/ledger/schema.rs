@@ -6,10 +6,10 @@
 
 use sha2::{Digest, Sha384};
 
-use super::{Access, Ledger, Target};
+use super::{Access, Ledger, Target, plain};
 use crate::database::postgres::{PostgresConnection, TransactionOptions};
 use crate::database::sqlite::SqliteConnection;
-use crate::database::{Begin, Connection, Identifier, QueryError, Statement, Value};
+use crate::database::{Begin, Connection, Identifier, Statement, Value};
 use crate::error::{Class, Failure};
 
 /// Where the schema stands.
@@ -50,9 +50,9 @@ pub(super) fn prepare_sqlite(
     }
     // Before anything is written: the file may be another program's.
     let mut ledger = Ledger::over(Box::new(connection), target);
-    ledger.refuse_strange_schema()?;
+    let status = ledger.refuse_strange_schema()?;
     ledger.connection.prepare_file()?;
-    ledger.migrate()?;
+    ledger.migrate(status)?;
     Ok(ledger)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn prepare_postgres(
     access: Access,
 ) -> anyhow::Result<Ledger> {
     if access == Access::Migrate {
-        create_schema(&target).map_err(|error| error.into_failure())?;
+        create_schema(&target).map_err(plain)?;
     }
     let mut ledger = Ledger::over(Box::new(connection), target);
     ledger.refuse_closed_schema()?;
@@ -71,8 +71,8 @@ pub(super) fn prepare_postgres(
         Access::Look => {}
         Access::Read | Access::Write => ledger.refuse_other_schema()?,
         Access::Migrate => {
-            ledger.refuse_strange_schema()?;
-            ledger.migrate()?;
+            let status = ledger.refuse_strange_schema()?;
+            ledger.migrate(status)?;
         }
     }
     Ok(ledger)
@@ -80,7 +80,7 @@ pub(super) fn prepare_postgres(
 
 /// Creates the schema if it is not there: to try would need a right even where there is nothing to
 /// create.
-fn create_schema(target: &Target) -> Result<(), QueryError> {
+fn create_schema(target: &Target) -> anyhow::Result<()> {
     let (Some(pool), Some(name)) = (target.pool(), target.schema_name()) else {
         return Ok(());
     };
@@ -92,26 +92,18 @@ fn create_schema(target: &Target) -> Result<(), QueryError> {
         &[name.into()],
     )?;
     let mut exists = false;
-    let looked = session.query(
+    session.query(
         "SELECT 1 AS found FROM pg_namespace WHERE nspname = $1",
         &[name.into()],
         &mut |_| {
             exists = true;
             Ok(())
         },
-    );
-    looked.map_err(of_query)?;
+    )?;
     if !exists {
-        let created = session.query_text(format!("CREATE SCHEMA {schema}"), &[], &mut |_| Ok(()));
-        created.map_err(of_query)?;
+        session.query_text(format!("CREATE SCHEMA {schema}"), &[], &mut |_| Ok(()))?;
     }
-    session.commit()
-}
-
-fn of_query(error: anyhow::Error) -> QueryError {
-    error
-        .downcast()
-        .unwrap_or_else(|error| Failure::internal(format!("{error:#}")).into())
+    Ok(session.commit()?)
 }
 
 impl Ledger {
@@ -146,8 +138,8 @@ impl Ledger {
         }
     }
 
-    fn migrate(&mut self) -> anyhow::Result<()> {
-        let status = self.schema_status()?;
+    /// Applies what is missing, if anything was missing when `status` was seen.
+    fn migrate(&mut self, status: SchemaStatus) -> anyhow::Result<()> {
         if status.applied >= status.known {
             return Ok(());
         }
@@ -194,8 +186,9 @@ impl Ledger {
     }
 
     /// A binary of schema N works on N and on N + 1.
-    fn refuse_strange_schema(&mut self) -> anyhow::Result<()> {
-        let SchemaStatus { applied, known } = self.schema_status()?;
+    fn refuse_strange_schema(&mut self) -> anyhow::Result<SchemaStatus> {
+        let status = self.schema_status()?;
+        let SchemaStatus { applied, known } = status;
         let place = self.describe();
         if applied > known + 1 {
             return Err(Failure::config(format!(
@@ -215,12 +208,11 @@ impl Ledger {
             })
             .into());
         }
-        Ok(())
+        Ok(status)
     }
 
     fn refuse_other_schema(&mut self) -> anyhow::Result<()> {
-        self.refuse_strange_schema()?;
-        let SchemaStatus { applied, known } = self.schema_status()?;
+        let SchemaStatus { applied, known } = self.refuse_strange_schema()?;
         let place = self.describe();
         let command = match self.target.schema_name() {
             Some(schema) => format!("`lamplighter db migrate --schema {schema}`"),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::ledger::{Access, Claim, Participant, Target};
+use crate::ledger::{Access, Claim, Ledger, Participant, Target};
 
 /// Beats in the time that a lease lasts.
 const BEATS: u32 = 4;
@@ -98,16 +98,17 @@ struct Beating {
 
 impl Beating {
     fn until(&self, stopped: &Receiver<()>) {
+        let mut ledger = None;
         while stopped.recv_timeout(self.who.lease / BEATS) == Err(RecvTimeoutError::Timeout) {
             let begun = Instant::now();
-            match self.beat() {
+            match self.beat(&mut ledger) {
                 Ok(()) => lock(&self.shared).last_beat = begun,
                 Err(error) => tracing::warn!("cannot prolong this process's leases: {error:#}"),
             }
         }
     }
 
-    fn beat(&self) -> anyhow::Result<()> {
+    fn beat(&self, ledger: &mut Option<Ledger>) -> anyhow::Result<()> {
         let held: Vec<(u32, i64)> = {
             let shared = lock(&self.shared);
             shared
@@ -116,7 +117,10 @@ impl Beating {
                 .map(|(shard, epoch)| (*shard, *epoch))
                 .collect()
         };
-        let mut ledger = self.target.open(Access::Look)?;
+        let ledger = match ledger {
+            Some(ledger) => ledger,
+            None => ledger.insert(self.target.open(Access::Look)?),
+        };
         ledger.keep_claims(self.run_id, self.attempt_id, &self.who, &held)?;
         Ok(())
     }

@@ -1,14 +1,13 @@
 //! A run's input, whatever it is: files, a table or query of Postgres, rows of the queue.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use anyhow::Context;
 use arrow::datatypes::Schema;
 use serde_json::{Value, json};
 
 use crate::database::postgres::{Address, Limits, Pool};
+use crate::database::read_url;
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::job::{ColumnType, Job, LogicalDate, PostgresRelation, PostgresSource, SourceKind};
@@ -34,7 +33,7 @@ pub enum Input {
 /// The queue as an input.
 pub struct QueueInput {
     target: Target,
-    columns: std::collections::BTreeMap<String, ColumnType>,
+    columns: BTreeMap<String, ColumnType>,
 }
 
 impl Input {
@@ -117,7 +116,7 @@ impl Input {
             ],
             Self::Queue(input) => {
                 let columns = input.columns.iter();
-                let columns: HashMap<_, _> = columns
+                let columns: BTreeMap<_, _> = columns
                     .map(|(name, column)| (name, format!("{column:?}").to_lowercase()))
                     .collect();
                 vec![("kind", json!("queue")), ("columns", json!(columns))]
@@ -179,7 +178,7 @@ fn pool(
 ) -> anyhow::Result<Pool> {
     let url = match (&source.url, &source.url_file) {
         (Some(url), _) => url.clone(),
-        (None, Some(path)) => read_url(path)?,
+        (None, Some(path)) => read_url("[source] url_file", path)?,
         (None, None) => {
             return ledger.pool().cloned().ok_or_else(|| {
                 Failure::config(
@@ -196,12 +195,6 @@ fn pool(
         patience: job.sink.retry_for,
     };
     Ok(Pool::new(address, limits, interrupt.clone()))
-}
-
-fn read_url(path: &Path) -> anyhow::Result<String> {
-    let url = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read [source] url_file {}", path.display()))?;
-    Ok(url.trim().to_owned())
 }
 
 /// Reads the records of one shard after another.

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use lamplighter::error::{Class, classify};
+use lamplighter::job::OnConflict;
 use lamplighter::ledger::{
-    Committed, Finishing, Ledger, NewRun, PlannedInput, Planning, Publication, PushConflict,
-    QueueStats, queue_ids,
+    Committed, Finishing, Ledger, NewRun, PlannedInput, Planning, Publication, QueueStats,
+    queue_ids,
 };
 
 use super::{Home, NOTHING, claim, commit, new_run, try_finish, work};
@@ -25,7 +26,7 @@ const DATE: &str = "2026-11-23";
 
 #[track_caller]
 fn push(ledger: &mut Ledger, records: &[(&str, &str)], priority: i64) -> u64 {
-    push_with(ledger, "simple", records, priority, PushConflict::Replace)
+    push_with(ledger, "simple", records, priority, OnConflict::Replace)
 }
 
 #[track_caller]
@@ -34,7 +35,7 @@ fn push_with(
     job: &str,
     records: &[(&str, &str)],
     priority: i64,
-    conflict: PushConflict,
+    conflict: OnConflict,
 ) -> u64 {
     let records: Vec<(String, String)> = records
         .iter()
@@ -124,11 +125,11 @@ fn a_record_waits_once_and_the_job_says_which_row_stays(home: &Home) {
     let replaced = [["a", "{\"x\":2}", "7"], ["b", "{}", "0"]];
     assert_eq!(home.query(rows), replaced);
     let ignored = [("a", "{\"x\":3}"), ("b", "{\"x\":3}")];
-    let inserted = push_with(&mut ledger, "simple", &ignored, 9, PushConflict::Ignore);
+    let inserted = push_with(&mut ledger, "simple", &ignored, 9, OnConflict::Ignore);
     assert_eq!(inserted, 0);
     assert_eq!(home.query(rows), replaced);
     let mixed = [("a", "{}"), ("c", "{}")];
-    let inserted = push_with(&mut ledger, "simple", &mixed, 0, PushConflict::Ignore);
+    let inserted = push_with(&mut ledger, "simple", &mixed, 0, OnConflict::Ignore);
     assert_eq!(inserted, 1);
     assert_eq!(ledger.pending_in_queue("simple").unwrap(), 3);
     assert_eq!(ledger.pending_in_queue("other").unwrap(), 0);
@@ -168,7 +169,7 @@ fn jobs_do_not_take_each_others_rows(home: &Home) {
     let mut ledger = home.open();
     push(&mut ledger, &[("a", "{}")], 0);
     let theirs = [("a", "{}"), ("b", "{}")];
-    push_with(&mut ledger, "other", &theirs, 0, PushConflict::Replace);
+    push_with(&mut ledger, "other", &theirs, 0, OnConflict::Replace);
     let run_id = plan_queue(&mut ledger, &new_run(DATE), &ALL);
     assert_eq!(taken(&mut ledger, run_id), ["a"]);
     assert_eq!(ledger.pending_in_queue("other").unwrap(), 2);
@@ -277,13 +278,7 @@ fn only_rows_of_ended_runs_are_pruned_and_only_after_their_time(home: &Home) {
     push(&mut ledger, &[("c", "{}")], 0);
     plan_queue(&mut ledger, &new_run("2026-11-22"), &ALL);
     push(&mut ledger, &[("d", "{}")], 0);
-    push_with(
-        &mut ledger,
-        "other",
-        &[("e", "{}")],
-        0,
-        PushConflict::Replace,
-    );
+    push_with(&mut ledger, "other", &[("e", "{}")], 0, OnConflict::Replace);
     let day = Duration::from_hours(24);
     assert_eq!(ledger.prune_queue("simple", day).unwrap(), 0);
     assert_eq!(ledger.prune_queue("other", Duration::ZERO).unwrap(), 0);

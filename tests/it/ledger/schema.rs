@@ -3,7 +3,8 @@ use std::thread;
 
 use arrow::array::{Float64Array, StringArray};
 use lamplighter::error::{Class, classify};
-use lamplighter::ledger::{Access, PushConflict, SchemaStatus};
+use lamplighter::job::OnConflict;
+use lamplighter::ledger::{Access, SchemaStatus};
 
 use super::Home;
 use crate::harness::postgres::cluster;
@@ -18,7 +19,7 @@ on_both! {
 fn migrating_again_changes_nothing(home: &Home) {
     let records = [("a".to_owned(), "{}".to_owned())];
     let mut ledger = home.open();
-    let pushed = ledger.push("simple", &records, 0, PushConflict::Replace);
+    let pushed = ledger.push("simple", &records, 0, OnConflict::Replace);
     assert_eq!(pushed.unwrap(), 1);
     ledger.close().unwrap();
     let applied = "SELECT version, installed_on FROM _sqlx_migrations ORDER BY version";
@@ -89,7 +90,7 @@ fn tables_of_the_next_version_are_worked_on(home: &Home) {
         .expect(0);
     let mut ledger = home.open();
     let records = [("a".to_owned(), "{}".to_owned())];
-    let pushed = ledger.push("other", &records, 0, PushConflict::Ignore);
+    let pushed = ledger.push("other", &records, 0, OnConflict::Ignore);
     assert_eq!(pushed.unwrap(), 1);
     drop(ledger);
     let migrated = home.open_for(Access::Migrate).schema_status().unwrap();
