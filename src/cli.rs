@@ -20,6 +20,7 @@ Exit codes:
   75   interrupted, input not there yet, or locked by another process: start again
   77   permission denied
   78   job file, bundle, schema or fingerprint
+  80   past [schedule] finish_by: a later start continues
   101, 134, 137   panic, abort, killed: the next start continues (130 and 143: interrupted twice)";
 
 /// Nightly batch inference: every record scored once, or in the dead letters with a reason.
@@ -108,22 +109,33 @@ Examples:
     /// Create or bring up to date the database's tables, and say who may do what
     #[command(subcommand)]
     Db(DbCommand),
+    /// Score the parts of shards that another process asks for
+    #[command(hide = true)]
+    IsolatedWorker(IsolatedWorkerOptions),
 }
 
-/// Options of `run`.
+/// A job file, and what is laid over it.
 #[derive(Args, Clone)]
-pub struct RunOptions {
+pub struct JobOptions {
     /// Job file
     pub job: PathBuf,
-    /// Logical date: 2026-11-23, or relative to now: 0d, -1d, -2w [default: [schedule] date]
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
-    pub date: Option<String>,
     /// Overlay of the job file to apply, [env.ENV]
     #[arg(long, value_name = "ENV")]
     pub env: Option<String>,
     /// Overrides a key of the job file, such as run.batch_size=256; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// Options of `run`.
+#[derive(Args, Clone)]
+pub struct RunOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// Logical date: 2026-11-23, or relative to now: 0d, -1d, -2w [default: [schedule] date]
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub date: Option<String>,
     /// Worker threads [default: [run] workers]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
@@ -203,6 +215,19 @@ Example:
         #[arg(long)]
         run: Option<String>,
     },
+    /// Score a run's dead letters again, from the corrected source
+    #[command(after_help = "\
+Correct the records where they come from: in the files, in the table, or by pushing them to the queue
+again. They are found by their ids, and scored by a run of their own. Its predictions are seen
+together with those of the run whose dead letters they were. If that one was withheld for its dead
+letters, and is within the limit now, it is published with them.
+
+An interrupted retry is gone on with by the same command.
+
+Examples:
+  lamplighter dead-letters retry jobs/flight-delay.toml
+  lamplighter dead-letters retry jobs/flight-delay.toml --run flight-delay@2026-11-23#1 --code missing_value")]
+    Retry(RetryOptions),
     /// Write a run's dead letters as JSON lines
     #[command(after_help = "\
 Example:
@@ -212,6 +237,23 @@ Example:
         #[command(flatten)]
         options: ExportOptions,
     },
+}
+
+/// Options of `dead-letters retry`.
+#[derive(Args)]
+pub struct RetryOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// job@date#generation [default: the job's newest run that is completed]
+    #[arg(long)]
+    pub run: Option<String>,
+    /// Only of this code, such as missing_value
+    #[arg(long)]
+    pub code: Option<String>,
+    /// Worker threads [default: [run] workers]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
 }
 
 /// Which dead letters to list.
@@ -270,8 +312,9 @@ Example:
 /// Options of `queue push`.
 #[derive(Args)]
 pub struct PushOptions {
-    /// Job file, with [source] kind = "queue"
-    pub job: PathBuf,
+    /// Which job, with [source] kind = "queue".
+    #[command(flatten)]
+    pub job: JobOptions,
     /// File of records
     pub file: PathBuf,
     /// Records of higher priority come first in a run
@@ -282,12 +325,6 @@ pub struct PushOptions {
         value_name = "N"
     )]
     pub priority: i64,
-    /// Overlay of the job file to apply, [env.ENV]
-    #[arg(long, value_name = "ENV")]
-    pub env: Option<String>,
-    /// Overrides a key of the job file, such as sink.schema=team_a; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// Subcommands of `db`.
@@ -312,4 +349,24 @@ results. To be run by an administrator after `db migrate`, and again after each 
 Example:
   lamplighter db roles --schema team_a | psql scores")]
     Roles,
+}
+
+/// Options of the process that scores single shards. It is started by other processes only.
+#[derive(Args)]
+pub struct IsolatedWorkerOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// Logical date
+    #[arg(long)]
+    pub date: String,
+    /// The first so many records
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// Rows to read at a time
+    #[arg(long)]
+    pub chunk_rows: usize,
+    /// What input, bundle and settings must come to
+    #[arg(long)]
+    pub fingerprint: String,
 }

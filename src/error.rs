@@ -31,9 +31,19 @@ pub enum Class {
     Permission,
     /// Job file, bundle, schema or fingerprint (78).
     Config,
+    /// Past `[schedule] finish_by`; a later start continues (80).
+    Late,
 }
 
 impl Class {
+    /// The class that has this exit code; [`Class::Internal`] if none has.
+    pub fn of_exit_code(exit_code: u8) -> Self {
+        let mut classes = CLASSES.into_iter();
+        classes
+            .find(|class| class.exit_code() == exit_code)
+            .unwrap_or(Class::Internal)
+    }
+
     /// The process exit code of this class.
     pub fn exit_code(self) -> u8 {
         match self {
@@ -46,9 +56,24 @@ impl Class {
             Class::Temporary => 75,
             Class::Permission => 77,
             Class::Config => 78,
+            Class::Late => 80,
         }
     }
 }
+
+/// All classes.
+const CLASSES: [Class; 10] = [
+    Class::Usage,
+    Class::Data,
+    Class::NoInput,
+    Class::Unavailable,
+    Class::Internal,
+    Class::Io,
+    Class::Temporary,
+    Class::Permission,
+    Class::Config,
+    Class::Late,
+];
 
 /// A classified error: class, message, and a hint on the way out.
 #[derive(Clone, Debug)]

@@ -25,7 +25,8 @@
 //! | room | what it knows |
 //! |---|---|
 //! | [`cli`], [`terminal`], [`commands`] | arguments; the streams; one file for each subcommand |
-//! | [`error`], [`interrupt`] | classes of failure with their exit codes; signals |
+//! | [`error`], [`interrupt`] | classes of failure with their exit codes; signals and deadlines |
+//! | [`fault`] | faults on demand, for tests |
 //! | [`job`] | the job file, and what it means |
 //! | [`database`] | SQLite and Postgres behind one blocking face |
 //! | [`source`] | records, from Parquet, Postgres and the queue; `filter` and `transform` |
@@ -67,6 +68,7 @@ pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod error;
+pub mod fault;
 pub mod features;
 pub mod interrupt;
 pub mod job;

@@ -9,10 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringArray};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The stage at which a record was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Reading: the record has no usable identity.
     Read,
@@ -44,7 +46,7 @@ pub const DUPLICATE_ID: &str = "duplicate_id";
 
 /// A record that could not be scored, and why. Carries no value of the record but its id: values
 /// may be personal data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Place of the record in the run's input.
     pub ordinal: u64,
@@ -53,7 +55,7 @@ pub struct DeadLetter {
     /// Where it was given up.
     pub stage: Stage,
     /// Why, for machines: `missing_value`, `out_of_range`, …
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// The input column at fault, if it was one.
     pub field: Option<String>,
     /// Why, for people.
@@ -111,6 +113,46 @@ impl Outputs {
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Takes the outputs of further records by the same model.
+    pub fn append(&mut self, other: Outputs) {
+        match (self, other) {
+            (
+                Outputs::Binary { labels, scores, .. },
+                Outputs::Binary {
+                    labels: more_labels,
+                    scores: more_scores,
+                    ..
+                },
+            ) => {
+                labels.extend(more_labels);
+                scores.extend(more_scores);
+            }
+            (
+                Outputs::Multiclass {
+                    labels,
+                    scores,
+                    probabilities,
+                    ..
+                },
+                Outputs::Multiclass {
+                    labels: more_labels,
+                    scores: more_scores,
+                    probabilities: more_probabilities,
+                    ..
+                },
+            ) => {
+                labels.extend(more_labels);
+                scores.extend(more_scores);
+                probabilities.extend(more_probabilities);
+            }
+            (Outputs::Regression { values }, Outputs::Regression { values: more }) => {
+                values.extend(more);
+            }
+            // Another model's: what is missing then shows when rows are counted.
+            _ => {}
+        }
     }
 }
 

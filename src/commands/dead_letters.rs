@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Invocation, find_run, look};
+use super::{Invocation, find_run, look, retry};
 use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions};
 use crate::error::{Class, Failure};
 use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
@@ -19,13 +19,18 @@ use crate::terminal::Terminal;
 /// There is no such run or dead letter (64); the output can not be written (74); the database's.
 pub fn run(command: &DeadLettersCommand, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     let terminal = invocation.terminal;
-    look(invocation, |ledger| match command {
-        DeadLettersCommand::List(options) => list(ledger, options, terminal),
-        DeadLettersCommand::Show { record_id, run } => {
-            show(ledger, record_id, run.as_deref(), terminal)
+    match command {
+        DeadLettersCommand::List(options) => {
+            look(invocation, |ledger| list(ledger, options, terminal))?;
         }
-        DeadLettersCommand::Export { options } => export(ledger, options, terminal),
-    })?;
+        DeadLettersCommand::Show { record_id, run } => look(invocation, |ledger| {
+            show(ledger, record_id, run.as_deref(), terminal)
+        })?,
+        DeadLettersCommand::Export { options } => {
+            look(invocation, |ledger| export(ledger, options, terminal))?;
+        }
+        DeadLettersCommand::Retry(options) => return retry::run(options, invocation),
+    }
     Ok(0)
 }
 

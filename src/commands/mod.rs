@@ -2,15 +2,21 @@
 
 pub mod db;
 pub mod dead_letters;
+mod isolated_worker;
 pub mod queue;
 pub mod report;
+mod retry;
 pub mod run;
 pub mod runs;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::cli::{Cli, Command, GlobalOptions};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cli::{Cli, Command, GlobalOptions, JobOptions, LogFormat};
 use crate::database::postgres::has_password_in_url;
 use crate::database::read_url;
 use crate::error::{Class, Failure};
@@ -21,6 +27,9 @@ use crate::terminal::Terminal;
 
 /// Where the database is if nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite://lamplighter.db";
+
+/// Clocks of two hosts that agree this well are alike.
+const LARGEST_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What every command is given, beside its own options.
 pub struct Invocation<'a> {
@@ -49,6 +58,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
         Command::Db(command) => db::run(&command, invocation),
+        Command::IsolatedWorker(options) => isolated_worker::run(&options, invocation),
     }
 }
 
@@ -96,7 +106,8 @@ fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<
 }
 
 /// Loads the job that a command is given.
-fn load_job(path: &Path, env: Option<&str>, set: &[String]) -> anyhow::Result<Job> {
+fn load_job(options: &JobOptions) -> anyhow::Result<Job> {
+    let JobOptions { job, env, set } = options;
     let settings = set.iter().filter_map(|set| set.split_once('='));
     for (key, value) in settings {
         if has_password_in_url(value.trim_matches(['"', '\''])) {
@@ -108,11 +119,11 @@ fn load_job(path: &Path, env: Option<&str>, set: &[String]) -> anyhow::Result<Jo
         }
     }
     let options = LoadOptions {
-        env: env.map(str::to_owned),
-        set: set.to_vec(),
+        env: env.clone(),
+        set: set.clone(),
         variables: &|name| env::var(name).ok(),
     };
-    Ok(Job::load(path, &options)?)
+    Ok(Job::load(job, &options)?)
 }
 
 fn password_among_arguments(argument: &str, instead: &str) -> Failure {
@@ -123,6 +134,49 @@ fn password_among_arguments(argument: &str, instead: &str) -> Failure {
     .hint(format!(
         "leave it out and use PGPASSFILE or PGPASSWORD, or {instead}"
     ))
+}
+
+/// From here on this process stops by the job's `finish_by`, and tells if its clock is not the one
+/// that counts. Returns what time it is.
+fn keep_time(job: &Job, target: &Target, interrupt: &Interrupt) -> anyhow::Result<Timestamp> {
+    let here = Timestamp::now();
+    let now = target.now()?;
+    let ahead = here.duration_since(now);
+    if ahead.abs() > LARGEST_SKEW {
+        tracing::warn!(
+            seconds_ahead = ahead.as_secs(),
+            "this host's clock is not the database's, which is the one that counts"
+        );
+    }
+    if let Some(deadline) = job.schedule.deadline(now) {
+        let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+        let shown = deadline.to_zoned_datetime(job.schedule.timezone.clone());
+        interrupt.finish_by(left, shown.strftime("%Y-%m-%d %H:%M:%S %Z").to_string());
+    }
+    Ok(now)
+}
+
+/// What a process for single shards of this job is started with.
+fn isolated_arguments(options: &JobOptions, global: &GlobalOptions) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["isolated-worker".into(), options.job.clone().into()];
+    let mut add = |option: &str, value: &str| arguments.extend([option.into(), value.into()]);
+    if let Some(env) = &options.env {
+        add("--env", env);
+    }
+    for set in &options.set {
+        add("--set", set);
+    }
+    if let Some(url) = &global.database {
+        add("--database", url);
+    }
+    if let Some(schema) = &global.schema {
+        add("--schema", schema);
+    }
+    if global.log_format == LogFormat::Json {
+        add("--log-format", "json");
+    }
+    arguments.extend((0..global.verbose).map(|_| "--verbose".into()));
+    arguments
 }
 
 /// Opens the ledger, acts, and closes it, whatever came of it.

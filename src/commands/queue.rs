@@ -34,7 +34,7 @@ pub fn run(command: &QueueCommand, invocation: &Invocation<'_>) -> anyhow::Resul
 }
 
 fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
-    let job = load_job(&options.job, options.env.as_deref(), &options.set)?;
+    let job = load_job(&options.job)?;
     let SourceKind::Queue(source) = &job.source.kind else {
         return Err(
             Failure::config(format!("{} does not read from the queue", job.name))

@@ -3,19 +3,21 @@
 use std::fmt::Write;
 
 use bytesize::ByteSize;
-use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Invocation, load_job, target, with_ledger};
+use super::{Invocation, isolated_arguments, keep_time, load_job, target, with_ledger};
 use crate::cli::RunOptions;
 use crate::error::{self, Class};
+use crate::fault;
 use crate::job::{Job, LogicalDate};
-use crate::ledger::{Access, Ledger, Target};
+use crate::ledger::{Access, Ledger, Publication, Run, Target};
 use crate::report::text::{self, grouped};
 use crate::report::{RunReport, Verdict};
+use crate::run::attempt::Attempted;
 use crate::run::identity::decide;
 use crate::run::input::Input;
-use crate::run::start::{Request, Started, settings, start};
+use crate::run::memory::settings;
+use crate::run::start::{Request, Started, start};
 use crate::run::{Decision, Prepared, plan, wait};
 use crate::terminal::Terminal;
 
@@ -26,11 +28,11 @@ use crate::terminal::Terminal;
 /// exit code is the process's only if tonight's is 0.
 pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     let (terminal, interrupt) = (invocation.terminal, invocation.interrupt);
-    let job = load_job(&options.job, options.env.as_deref(), &options.set)?;
-    let date = job
-        .schedule
-        .resolve(options.date.as_deref(), Timestamp::now())?;
+    let job = load_job(&options.job)?;
+    fault::prepare()?;
     let target = target(invocation, Some(&job))?;
+    let now = keep_time(&job, &target, interrupt)?;
+    let date = job.schedule.resolve(options.date.as_deref(), now)?;
     let request = Request {
         workers: options.workers.map(usize::from),
         limit: options.limit,
@@ -40,6 +42,7 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
         resume_only: false,
         exclusive: options.exclusive,
         interrupt: interrupt.clone(),
+        isolated_arguments: isolated_arguments(&options.job, invocation.global),
     };
     if options.dry_run {
         return dry_run(&job, date, &target, &request, terminal);
@@ -50,6 +53,9 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
         })?,
         Some(_) => 0,
     };
+    if exit_code_of_earlier != 0 && interrupt.is_requested() {
+        return Ok(exit_code_of_earlier);
+    }
     // Other jobs may use the database while this one waits.
     wait::wait(&job, date, interrupt)?;
     let exit_code = with_ledger(&target, Access::Write, |ledger| {
@@ -77,10 +83,12 @@ fn catch_up(
             resume_only: true,
             exclusive: request.exclusive,
             interrupt: request.interrupt.clone(),
+            isolated_arguments: request.isolated_arguments.clone(),
             ..Request::default()
         };
         match score(ledger, job, date, &request, terminal) {
             Ok(0) => {}
+            Ok(exit_code) if request.interrupt.is_requested() => return Ok(exit_code),
             Ok(exit_code) => worst = exit_code,
             // To stop means to stop, not to go on with the next date.
             Err(failure) if request.interrupt.is_requested() => return Err(failure),
@@ -121,11 +129,7 @@ fn score(
     let started = start(ledger, job, date, request, |progress| view.show(progress))?;
     drop(view);
     match started {
-        Started::Finished(outcome) => {
-            terminal.print_either(&outcome.report, || text::render(&outcome.report))?;
-            tell_oddities(&outcome.report);
-            Ok(outcome.exit_code)
-        }
+        Started::Attempted(attempted) => conclude(attempted, terminal),
         Started::AlreadyDone(run) => {
             let exit_code = run
                 .exit_code
@@ -139,9 +143,30 @@ fn score(
             );
             if let Some(report) = ledger.report(run.run_id)? {
                 let report: RunReport = serde_json::from_str(&report)?;
-                terminal.print_either(&report, || already_done(&report))?;
-                tell_oddities(&report);
+                terminal.print_either(&report, || already_done(&run, &report))?;
+                if run.publication.as_str() == report.outcome.verdict.as_str() {
+                    tell_oddities(&report);
+                }
             }
+            Ok(exit_code)
+        }
+    }
+}
+
+/// Prints the report of a run that was worked on. Returns the exit code.
+pub(super) fn conclude(attempted: Attempted, terminal: &Terminal) -> anyhow::Result<u8> {
+    match attempted {
+        Attempted::Finished(outcome) => {
+            terminal.print_either(&outcome.report, || text::render(&outcome.report))?;
+            tell_oddities(&outcome.report);
+            Ok(outcome.exit_code)
+        }
+        Attempted::Stopped(failure, so_far) => {
+            if let Some(outcome) = so_far {
+                terminal.print_either(&outcome.report, || text::render(&outcome.report))?;
+            }
+            let exit_code = failure.class().exit_code();
+            terminal.error(&failure.into());
             Ok(exit_code)
         }
     }
@@ -179,11 +204,14 @@ fn tell_oddities(report: &RunReport) {
     }
 }
 
-fn already_done(report: &RunReport) -> String {
+fn already_done(stored: &Run, report: &RunReport) -> String {
     let (run, ending) = (&report.run, &report.outcome);
+    if stored.publication == Publication::Published && ending.verdict == Verdict::Withheld {
+        return format!("{run} is already complete and published, with its retried dead letters");
+    }
     let way_out = match ending.verdict {
         Verdict::Published => format!("`lamplighter report {run}` shows its report"),
-        Verdict::Withheld | Verdict::Trial => {
+        Verdict::Withheld | Verdict::Trial | Verdict::Unfinished => {
             "--rescore --reason \"…\" scores the date again".to_owned()
         }
     };

@@ -44,6 +44,8 @@ const SHARD_SIZES: RangeInclusive<u64> = 1..=1_000_000;
 const WORKERS: RangeInclusive<u64> = 0..=1_024;
 /// Shorter leases would be lost to a slow disk; longer ones keep a dead process's shards too long.
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(3_600);
+const SHARD_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(7 * 24);
 
 /// A job, complete and checked.
 #[derive(Clone)]
@@ -66,6 +68,10 @@ pub struct Job {
     pub max_memory_bytes: u64,
     /// A process that is silent for so long loses its shards to others; 2 s to 1 h.
     pub lease: Duration,
+    /// How long the shards in hand may take when the run is to stop.
+    pub grace: Duration,
+    /// How long a shard may take at all; at least 1 s.
+    pub shard_timeout: Duration,
     /// Dead letters that a run may have and still be published.
     pub max_dead_letters: DeadLetterLimit,
     /// What happens when records share an id.
@@ -137,12 +143,13 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         &written.date,
         written.grain,
         written.catch_up,
+        written.finish_by.as_deref(),
     )
     .map_err(|refused| {
-        let text = if refused.key == "date" {
-            &written.date
-        } else {
-            &written.timezone
+        let text = match refused.key {
+            "date" => &written.date,
+            "finish_by" => written.finish_by.as_deref().unwrap_or_default(),
+            _ => &written.timezone,
         };
         let shown = places.shown("schedule", refused.key, text);
         let problem = format!("{}; found {shown}", refused.problem);
@@ -188,6 +195,14 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         workers: in_range("run", "workers", run.workers, WORKERS, places)? as usize,
         max_memory_bytes: run.max_memory,
         lease: in_range("run", "lease", run.lease, LEASES, places)?,
+        grace: run.grace,
+        shard_timeout: in_range(
+            "run",
+            "shard_timeout",
+            run.shard_timeout,
+            SHARD_TIMEOUTS,
+            places,
+        )?,
         max_dead_letters: errors.max_dead_letters,
         duplicates: errors.duplicates,
         sink,

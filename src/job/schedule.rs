@@ -4,7 +4,7 @@
 //! that a change of the clocks neither skips nor doubles one; the process's own time zone has no
 //! say; the time of day is an argument.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 use serde::Deserialize;
@@ -72,6 +72,7 @@ pub struct Schedule {
     /// How many unfinished earlier dates a start resumes first.
     pub catch_up: u32,
     date: DateExpression,
+    finish_by: Option<Time>,
 }
 
 /// Why a schedule makes no sense: the key of `[schedule]` that is wrong, and the failure to report
@@ -93,6 +94,7 @@ impl Schedule {
         date: &str,
         grain: Grain,
         catch_up: u32,
+        finish_by: Option<&str>,
     ) -> Result<Self, Refused> {
         let zone = TimeZone::get(timezone).map_err(|_| Refused {
             key: "timezone",
@@ -114,13 +116,36 @@ impl Schedule {
             problem,
             hint: DATE_HINT,
         })?;
+        let finish_by = finish_by
+            .map(|text| {
+                time_of_day(text).ok_or_else(|| Refused {
+                    key: "finish_by",
+                    problem: "expected a time of day".to_owned(),
+                    hint: "such as \"06:00\", by the clocks of [schedule] timezone",
+                })
+            })
+            .transpose()?;
         Ok(Self {
             timezone: zone,
             timezone_name,
             grain,
             catch_up,
             date,
+            finish_by,
         })
+    }
+
+    /// When a start at `now` is to stop claiming: the first time after it that the clocks of the
+    /// time zone show `finish_by`. A time that a change of the clocks skips is as much later as they
+    /// are put forward; one that comes twice is meant when it comes first.
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let time = self.finish_by?;
+        let today = self.timezone.to_datetime(now).date();
+        [Some(today), today.tomorrow().ok()]
+            .into_iter()
+            .flatten()
+            .filter_map(|date| self.timezone.to_timestamp(date.to_datetime(time)).ok())
+            .find(|deadline| *deadline > now)
     }
 
     /// The logical date that `requested` means at `now`, or without it the job's own default.
@@ -164,6 +189,23 @@ impl Schedule {
         };
         let date = self.grain.truncate(datetime)?;
         (date.start().year() >= 1).then_some(date)
+    }
+}
+
+/// `HH:MM` or `HH:MM:SS`.
+fn time_of_day(text: &str) -> Option<Time> {
+    let mut parts = text.split(':').map(|part| {
+        let is_plain = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| part.parse().ok()).flatten()
+    });
+    let (hour, minute) = (parts.next()??, parts.next()??);
+    let second = match parts.next() {
+        Some(second) => second?,
+        None => 0,
+    };
+    match parts.next() {
+        None => Time::new(hour, minute, second, 0).ok(),
+        Some(_) => None,
     }
 }
 

@@ -42,6 +42,8 @@ pub enum SourceKind {
         /// Path or glob, relative to the working directory; `{date}` is still in it, for
         /// [`LogicalDate::expand`].
         path: String,
+        /// Whether all bytes are fixed when the run is planned.
+        strict: bool,
     },
     /// A Postgres database.
     Postgres(PostgresSource),
@@ -99,8 +101,9 @@ pub struct QueueSource {
 }
 
 /// Keys that belong to one kind alone.
-const KEYS_OF_A_KIND: [(&str, Kind); 9] = [
+const KEYS_OF_A_KIND: [(&str, Kind); 10] = [
     ("path", Kind::Parquet),
+    ("strict_input", Kind::Parquet),
     ("table", Kind::Postgres),
     ("where", Kind::Postgres),
     ("query", Kind::Postgres),
@@ -145,7 +148,10 @@ pub(super) fn resolve(source: SourceSection, places: &Places) -> Result<Source, 
         Kind::Parquet => {
             let path = source.path.ok_or_else(|| missing("path", places))?;
             takes_date("path", &path, places)?;
-            SourceKind::Parquet { path }
+            SourceKind::Parquet {
+                path,
+                strict: source.strict_input,
+            }
         }
         Kind::Postgres => {
             let url_file_is_empty = |path: &PathBuf| path.as_os_str().is_empty();

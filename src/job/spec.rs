@@ -64,6 +64,8 @@ pub struct ScheduleSection {
     pub grain: Grain,
     /// How many unfinished earlier dates a start resumes first. Default 3.
     pub catch_up: u32,
+    /// Time of day, in that time zone, from which on nothing more is begun. Default: none.
+    pub finish_by: Option<String>,
 }
 
 impl Default for ScheduleSection {
@@ -73,6 +75,7 @@ impl Default for ScheduleSection {
             date: "0d".to_owned(),
             grain: Grain::Day,
             catch_up: 3,
+            finish_by: None,
         }
     }
 }
@@ -108,6 +111,10 @@ pub struct SourceSection {
     /// `queue`: the types of the columns that `filter` and `transform` read. Default: none.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnType>,
+    /// `parquet`: whether all bytes of the files are fixed when the run is planned, not only their
+    /// sizes and footers. Default false.
+    #[serde(default)]
+    pub strict_input: bool,
     /// The column that names each record. Required, but for `queue`: there it is the column of
     /// pushed files that holds the id, by default `"record_id"`.
     pub id_column: Option<String>,
@@ -222,6 +229,14 @@ pub struct RunSection {
     /// `"60s"`.
     #[serde(deserialize_with = "values::duration")]
     pub lease: Duration,
+    /// When the run is to stop, the shards in hand have so long to be finished; then they are
+    /// dropped, for the next start to score anew. Default `"20s"`.
+    #[serde(deserialize_with = "values::duration")]
+    pub grace: Duration,
+    /// A shard that takes longer hangs, and the process ends so that another can take it over;
+    /// at least 1 s. Default `"1h"`.
+    #[serde(deserialize_with = "values::duration")]
+    pub shard_timeout: Duration,
 }
 
 impl Default for RunSection {
@@ -232,6 +247,8 @@ impl Default for RunSection {
             workers: 0,
             max_memory: 4 << 30,
             lease: Duration::from_secs(60),
+            grace: Duration::from_secs(20),
+            shard_timeout: Duration::from_hours(1),
         }
     }
 }

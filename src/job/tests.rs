@@ -91,7 +91,7 @@ fn a_whole_job_arrives_as_it_is_written() {
         .resolve(None, "2026-11-23T01:00:00Z".parse().unwrap())
         .unwrap();
     assert_eq!(monday.to_string(), "2026-11-16");
-    let SourceKind::Parquet { path } = &job.source.kind else {
+    let SourceKind::Parquet { path, .. } = &job.source.kind else {
         panic!("another kind");
     };
     assert_eq!(path, "in/{date:%Y}/*.parquet");

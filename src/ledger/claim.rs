@@ -65,6 +65,7 @@ impl Ledger {
                 (&who.owner).into(),
                 exclusive.into(),
                 seconds(who),
+                i64::try_from(who.chunk_rows).unwrap_or(i64::MAX).into(),
             ];
             let attempt = ledger.fetch_one(statement!("insert_attempt"), &values, |row| {
                 row.get("attempt_id")
@@ -170,6 +171,8 @@ fn claim(row: &Row) -> Result<Claim, QueryError> {
             input: bytes("input")?,
         },
         epoch: row.get("epoch")?,
+        // This claim is counted, too.
+        lost_claims: row.get::<u64>("attempts")?.saturating_sub(1),
     })
 }
 

@@ -149,7 +149,7 @@ fn insert_dead_letters(
                     (letter.ordinal as i64).into(),
                     letter.record_id.as_deref().into(),
                     letter.stage.as_str().into(),
-                    letter.code.into(),
+                    letter.code.as_ref().into(),
                     letter.field.as_deref().into(),
                     letter.message.as_str().into(),
                 ])?;

@@ -70,7 +70,9 @@ impl Ledger {
             ))
             .into());
         }
-        if finish.publication == Publication::Published {
+        if let (Publication::Published, Some(parent)) = (finish.publication, finish.parent) {
+            self.publish_over(run_id, parent)?;
+        } else if finish.publication == Publication::Published {
             for statement in [
                 statement!("unpublish_date"),
                 statement!("withhold_replaced"),
@@ -89,6 +91,15 @@ impl Ledger {
             (&finish.report).into(),
         ];
         self.execute(statement!("insert_report"), &values)?;
+        Ok(())
+    }
+
+    /// Publishes a retry over its parent, which is published by now or else with it.
+    fn publish_over(&mut self, run_id: i64, parent: i64) -> anyhow::Result<()> {
+        if self.execute(statement!("publish_parent"), &[parent.into()])? > 0 {
+            self.execute(statement!("publish"), &[parent.into()])?;
+        }
+        self.execute(statement!("publish_over"), &[run_id.into()])?;
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ use crate::error::Failure;
 pub use claim::Beginning;
 pub use commit::Committed;
 pub use finish::Finishing;
-pub use plan::{DateState, PlannedInput, Planning};
+pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};
 pub use read::ShardProgress;
 pub use roles::grants;

@@ -25,6 +25,21 @@ pub enum PlannedInput<'a> {
         /// Fewer are no input.
         min_rows: u64,
     },
+    /// Of these records, those that wait in the queue for the job, which are marked; of the others
+    /// what the parent took.
+    Requeued {
+        /// Their ids.
+        record_ids: &'a [String],
+    },
+}
+
+/// A run whose dead letters are scored again, as it was when it was decided to.
+#[derive(Clone, Copy, Debug)]
+pub struct RetriedRun {
+    /// Its key.
+    pub run_id: i64,
+    /// The newest retry of it that was under way.
+    pub unfinished_child: Option<i64>,
 }
 
 /// What there is of a date: planning must find it unchanged.
@@ -107,9 +122,110 @@ impl Ledger {
                 PlannedInput::Queue { limit, min_rows } => {
                     ledger.plan_queue(run_id, run, *limit, *min_rows)?;
                 }
+                PlannedInput::Requeued { .. } => return Err(no_retry()),
             }
             Ok(Planning::Planned { run_id, given_up })
         })
+    }
+
+    /// Plans a retry of the dead letters of `parent`: cancels the one that was under way, and stores
+    /// the new one with all its shards.
+    ///
+    /// # Errors
+    /// The run names another parent (70); the database's.
+    pub fn plan_retry(
+        &mut self,
+        run: &NewRun,
+        input: &PlannedInput<'_>,
+        parent: RetriedRun,
+    ) -> anyhow::Result<Planning> {
+        let doing = || format!("cannot plan a retry of {}@{}", run.job, run.logical_date);
+        self.transaction(Begin::Write, doing, |ledger| {
+            let lock = format!("{}@{}", run.job, run.logical_date);
+            ledger.fetch(statement!("lock_plan"), &[Value::from(&lock)], |_| Ok(()))?;
+            let unfinished = ledger.unfinished_children(parent.run_id)?;
+            let newest = unfinished.last().map(|child| child.run_id);
+            if newest != parent.unfinished_child {
+                return Ok(Planning::Overtaken);
+            }
+            for child in &unfinished {
+                ledger.give_up(child.run_id)?;
+            }
+            let run_id = ledger.insert_run(run)?;
+            match input {
+                PlannedInput::Slices { shards, input } => {
+                    ledger.insert_shards(run_id, shards, input)?;
+                    ledger.set_planned(run_id, records(shards), run.shard_size)?;
+                }
+                PlannedInput::Requeued { record_ids } => {
+                    ledger.plan_requeued(run_id, run, parent.run_id, record_ids)?;
+                }
+                PlannedInput::Queue { .. } => return Err(no_retry()),
+            }
+            let given_up = unfinished.iter().map(|child| child.run_id).collect();
+            Ok(Planning::Planned { run_id, given_up })
+        })
+    }
+
+    fn plan_requeued(
+        &mut self,
+        run_id: i64,
+        run: &NewRun,
+        parent: i64,
+        record_ids: &[String],
+    ) -> anyhow::Result<()> {
+        let ids = serde_json::to_string(record_ids)?;
+        let mut rows = self.fetch(
+            statement!("retry_from_queue"),
+            &[run_id.into(), (&run.job).into(), (&ids).into()],
+            place,
+        )?;
+        rows.extend(self.fetch(
+            statement!("retry_from_parent"),
+            &[run_id.into(), parent.into(), (&ids).into()],
+            place,
+        )?);
+        self.insert_queued(run_id, rows, run.shard_size)
+    }
+
+    /// Stores the shards of a run's rows of the queue.
+    fn insert_queued(
+        &mut self,
+        run_id: i64,
+        rows: Vec<(std::cmp::Reverse<i64>, i64)>,
+        shard_size: u64,
+    ) -> anyhow::Result<()> {
+        let records = rows.len() as u64;
+        let (shards, inputs) = super::queue::cut(rows, shard_size);
+        self.insert_shards(run_id, &shards, &|shard_no| {
+            Ok(inputs.get(shard_no as usize).cloned().unwrap_or_default())
+        })?;
+        self.set_planned(run_id, records, shard_size)
+    }
+
+    /// Ends a run that can not be published, whatever the rest of its records come to. What is
+    /// committed stays. Returns false if it was not under way.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn fail_run(&mut self, run_id: i64, exit_code: u8) -> anyhow::Result<bool> {
+        let values = [run_id.into(), i64::from(exit_code).into()];
+        let changed = self.change(statement!("fail_run"), &values, "cannot end a run")?;
+        Ok(changed > 0)
+    }
+
+    /// Takes a failed run up again.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn reopen_run(&mut self, run_id: i64) -> anyhow::Result<()> {
+        let values = [run_id.into()];
+        self.change(
+            statement!("reopen_run"),
+            &values,
+            "cannot take a run up again",
+        )?;
+        Ok(())
     }
 
     /// Gives an unfinished run up. Rows of the queue that it took wait again. Returns false if it
@@ -153,6 +269,7 @@ impl Ledger {
             (run.batch_size as i64).into(),
             (run.shard_size as i64).into(),
             0_i64.into(),
+            run.parent_run_id.into(),
         ];
         self.fetch_one(statement!("insert_run"), &values, |row| row.get("run_id"))
     }
@@ -241,11 +358,7 @@ impl Ledger {
             .hint("`lamplighter queue stats` shows what waits; min_rows = 0 makes an empty queue a normal night")
             .into());
         }
-        let (shards, inputs) = super::queue::cut(taken, run.shard_size);
-        self.insert_shards(run_id, &shards, &|shard_no| {
-            Ok(inputs.get(shard_no as usize).cloned().unwrap_or_default())
-        })?;
-        self.set_planned(run_id, records, run.shard_size)
+        self.insert_queued(run_id, taken, run.shard_size)
     }
 }
 
@@ -257,6 +370,10 @@ fn place(
         std::cmp::Reverse(row.get("priority")?),
         row.get("queue_id")?,
     ))
+}
+
+fn no_retry() -> anyhow::Error {
+    Failure::internal("a retry and a run of a whole date are planned in different ways").into()
 }
 
 fn records(shards: &[ShardSlice]) -> u64 {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+
 use super::Ledger;
 use super::rows::{
     Attempt, DeadLetterCount, DeadLetterFilter, Run, RunName, ShardRow, StoredDeadLetter, Totals,
@@ -21,13 +23,26 @@ pub struct ShardProgress {
     pub records: u64,
     /// Dead letters of the completed ones.
     pub dead_letters: u64,
+    /// Predictions of the completed ones.
+    pub predicted: u64,
+    /// Dead letters of the completed ones that are no duplicates: those that count against the limit.
+    pub rejected: u64,
 }
 
 impl Ledger {
-    /// Runs of a date, trials included, by generation.
+    /// What time it is by the clock that counts: the database's, for processes on several hosts have
+    /// but that one in common; of a file, this host's.
     ///
     /// # Errors
     /// The database's, here and below.
+    pub fn now(&mut self) -> anyhow::Result<Timestamp> {
+        let found = self.read(statement!("now"), &[], |row| row.get("milliseconds"))?;
+        let now = found.first().copied();
+        now.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+            .ok_or_else(|| Failure::internal("the database does not say what time it is").into())
+    }
+
+    /// Runs of a date, trials included, by generation.
     pub fn runs_of_date(&mut self, job: &str, logical_date: &str) -> anyhow::Result<Vec<Run>> {
         let values = [job.into(), logical_date.into()];
         self.read(statement!("runs_of_date"), &values, run)
@@ -79,6 +94,13 @@ impl Ledger {
             .pop())
     }
 
+    /// A job's newest completed run of a whole date.
+    pub fn latest_completed(&mut self, job: &str) -> anyhow::Result<Option<Run>> {
+        Ok(self
+            .read(statement!("latest_completed"), &[job.into()], run)?
+            .pop())
+    }
+
     /// Up to `limit` runs, the newest first, of `job` or of all jobs.
     pub fn list_runs(&mut self, job: Option<&str>, limit: u32) -> anyhow::Result<Vec<Run>> {
         let values = [job.into(), i64::from(limit).into()];
@@ -101,6 +123,34 @@ impl Ledger {
         Ok(found.first().copied())
     }
 
+    /// Whether consumers see a run, alone or over others.
+    pub fn is_seen(&mut self, run_id: i64) -> anyhow::Result<bool> {
+        let statement = statement!("publication_of_run");
+        Ok(!self
+            .read(statement, &[run_id.into()], |_| Ok(()))?
+            .is_empty())
+    }
+
+    /// Retries of a run's dead letters that are under way.
+    pub fn unfinished_children(&mut self, run_id: i64) -> anyhow::Result<Vec<Run>> {
+        self.read(statement!("unfinished_children"), &[run_id.into()], run)
+    }
+
+    /// Ids of a run's dead letters that can be scored again and have not been, by ordinal; with
+    /// `code`, only of this code.
+    pub fn retryable(&mut self, run_id: i64, code: Option<&str>) -> anyhow::Result<Vec<String>> {
+        let values = [run_id.into(), code.into()];
+        self.read(statement!("retryable"), &values, |row| row.get("record_id"))
+    }
+
+    /// Dead letters of a run that retries have scored, and consumers see.
+    pub fn recovered(&mut self, run_id: i64) -> anyhow::Result<u64> {
+        let found = self.read(statement!("recovered"), &[run_id.into()], |row| {
+            row.get("records")
+        })?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
     /// How much of a run is done.
     pub fn progress(&mut self, run_id: i64) -> anyhow::Result<ShardProgress> {
         let found = self.read(statement!("progress"), &[run_id.into()], |row| {
@@ -109,6 +159,8 @@ impl Ledger {
                 completed_shards: row.get("completed_shards")?,
                 records: row.get("records")?,
                 dead_letters: row.get("dead_letters")?,
+                predicted: row.get("predicted")?,
+                rejected: row.get("rejected")?,
             })
         })?;
         found
@@ -127,6 +179,9 @@ impl Ledger {
                 started_at: row.get("started_at")?,
                 ended_at: row.get("ended_at")?,
                 exit_code: row.get("exit_code")?,
+                owner: row.get("owner")?,
+                chunk_rows: row.get("chunk_rows")?,
+                seems_alive: row.get("seems_alive")?,
             })
         })
     }
@@ -258,6 +313,7 @@ fn run(row: &Row) -> Result<Run, QueryError> {
         job: row.get("job")?,
         logical_date: row.get("logical_date")?,
         generation: row.get("generation")?,
+        parent_run_id: row.get("parent_run_id")?,
         trial: row.get("trial")?,
         reason: row.get("reason")?,
         fingerprint: row.get("fingerprint")?,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Failure};
 use crate::record::{DeadLetter, Predictions};
@@ -147,6 +147,8 @@ pub struct NewRun {
     pub job: String,
     /// Logical date in canonical form.
     pub logical_date: String,
+    /// The run whose dead letters it scores again, if it does.
+    pub parent_run_id: Option<i64>,
     /// Whether `--limit` made it a trial, which is never published.
     pub trial: bool,
     /// Why it scores a date again, if it does.
@@ -172,7 +174,7 @@ pub struct NewRun {
 }
 
 /// A contiguous slice of a run's ordinals.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardSlice {
     /// Counted from 0.
     pub shard_no: u32,
@@ -197,6 +199,8 @@ pub struct Participant {
     pub owner: String,
     /// How long it may be silent before its shards go to others.
     pub lease: Duration,
+    /// Rows that it reads at a time.
+    pub chunk_rows: u64,
 }
 
 /// A run as stored.
@@ -210,6 +214,8 @@ pub struct Run {
     pub logical_date: String,
     /// Counted from 1.
     pub generation: i64,
+    /// The run whose dead letters it scores again, if it does.
+    pub parent_run_id: Option<i64>,
     /// Whether it is a trial.
     pub trial: bool,
     /// Why it scored a date again, if it did.
@@ -275,6 +281,19 @@ pub struct Claim {
     pub slice: ShardSlice,
     /// The claim's number: completion is refused under any other.
     pub epoch: i64,
+    /// Claims of the shard whose process neither completed nor released it: it died, or was silent
+    /// for too long.
+    pub lost_claims: u64,
+}
+
+/// Lost claims from which on a shard is suspected of killing whoever works on it.
+const SUSPICIOUS: u64 = 2;
+
+impl Claim {
+    /// Whether the shard is suspected of killing whoever works on it.
+    pub fn is_suspect(&self) -> bool {
+        self.lost_claims >= SUSPICIOUS
+    }
 }
 
 /// Everything that a shard commits.
@@ -323,6 +342,8 @@ pub struct DeadLetterCount {
 
 /// How a run ends.
 pub struct Finish {
+    /// The run whose dead letters it scored again, if it did: it is published over that one.
+    pub parent: Option<i64>,
     /// What consumers see from now on.
     pub publication: Publication,
     /// Counts, from the rows.
@@ -358,6 +379,14 @@ pub struct Attempt {
     pub ended_at: Option<String>,
     /// Its exit code.
     pub exit_code: Option<i64>,
+    /// The process, unique wherever it runs.
+    #[serde(skip)]
+    pub owner: String,
+    /// Rows that it reads at a time; `None` if an older version began it.
+    pub chunk_rows: Option<u64>,
+    /// Whether it has not ended, and gave a sign of life within its lease. On SQLite, where there is
+    /// one writer, it gives none.
+    pub seems_alive: bool,
 }
 
 /// A shard as stored.

@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 2] = [
+const MIGRATIONS: [Statement; 3] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -32,6 +32,11 @@ const MIGRATIONS: [Statement; 2] = [
         name: "queue",
         sqlite: include_str!("migrations/sqlite/0002_queue.sql"),
         postgres: include_str!("migrations/postgres/0002_queue.sql"),
+    },
+    Statement {
+        name: "faults",
+        sqlite: include_str!("migrations/sqlite/0003_faults.sql"),
+        postgres: include_str!("migrations/postgres/0003_faults.sql"),
     },
 ];
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Ledger;
 use crate::database::Identifier;
 use crate::database::postgres::{Address, Limits, Pool, PostgresConnection};
@@ -113,6 +115,17 @@ impl Target {
                 let connection = PostgresConnection::new(pool.clone(), schema.clone());
                 super::schema::prepare_postgres(connection, self.clone(), access)
             }
+        }
+    }
+
+    /// What time it is by the clock that counts: see [`Ledger::now`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn now(&self) -> anyhow::Result<Timestamp> {
+        match self.is_shared() {
+            true => self.open(Access::Look)?.now(),
+            false => Ok(Timestamp::now()),
         }
     }
 

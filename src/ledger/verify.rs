@@ -153,7 +153,7 @@ fn check_publication(
     run: &Run,
     findings: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    let seen = ledger.published_run(&run.job, &run.logical_date)? == Some(run.run_id);
+    let seen = ledger.is_seen(run.run_id)?;
     let published = run.publication == Publication::Published;
     if seen != published {
         findings.push(format!(

@@ -33,6 +33,9 @@ pub struct RunReport {
     pub trial: bool,
     /// Why it scored the date again, if it did.
     pub reason: Option<String>,
+    /// Whose dead letters it scored again, if it did.
+    #[serde(default)]
+    pub retry: Option<RetryOf>,
     /// How it ended.
     pub outcome: Ending,
     /// What scored.
@@ -76,6 +79,19 @@ pub enum Verdict {
     Withheld,
     /// They do not, because it was a trial.
     Trial,
+    /// They do not yet: the run is not finished.
+    Unfinished,
+}
+
+/// Whose dead letters a run scored again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetryOf {
+    /// `job@date#generation` of that run.
+    pub run: String,
+    /// Its dead letters that were to be scored again.
+    pub wanted: u64,
+    /// Of these, those that the input does not hold any more.
+    pub not_found: u64,
 }
 
 impl Verdict {
@@ -85,6 +101,7 @@ impl Verdict {
             Verdict::Published => "published",
             Verdict::Withheld => "withheld",
             Verdict::Trial => "trial",
+            Verdict::Unfinished => "unfinished",
         }
     }
 }
@@ -127,7 +144,8 @@ fn parquet() -> String {
     "parquet".to_owned()
 }
 
-/// What became of the records. `planned = predicted + dead_letters + filtered + erased`.
+/// What became of the records. `planned = predicted + dead_letters + filtered + erased`, and as long
+/// as the run is not finished `+ unfinished`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Counts {
     /// Records of the run.
@@ -142,6 +160,9 @@ pub struct Counts {
     pub filtered: u64,
     /// Records deleted on demand.
     pub erased: u64,
+    /// Records of shards that are not completed: none once the run is finished.
+    #[serde(default)]
+    pub unfinished: u64,
     /// Shards of the run.
     pub shards: u64,
 }

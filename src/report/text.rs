@@ -34,6 +34,15 @@ fn write_report(out: &mut String, report: &RunReport) -> fmt::Result {
     if let Some(reason) = &report.reason {
         writeln!(out, "  scored again: {reason}")?;
     }
+    if let Some(retry) = &report.retry {
+        writeln!(
+            out,
+            "  {} dead letters of {} scored again, {} not found",
+            grouped(retry.wanted),
+            retry.run,
+            grouped(retry.not_found)
+        )?;
+    }
     write_identity(out, report)?;
     write_records(out, report)?;
     write_outputs(out, report)?;
@@ -92,6 +101,9 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
     }
     more(out, report.dead_letters.len())?;
     line(out, "filtered", share(counts.filtered, counts.planned))?;
+    if counts.unfinished > 0 {
+        line(out, "unfinished", share(counts.unfinished, counts.planned))?;
+    }
     if !report.columns.is_empty() {
         writeln!(
             out,

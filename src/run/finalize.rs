@@ -3,26 +3,30 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::pipeline::{Share, given_up};
+use super::dispatcher::given_up;
+use super::pipeline::Share;
+use super::tolerance::{Tolerance, worst};
 use super::{Prepared, Settings};
 use crate::database::jittered;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
-use crate::job::Job;
-use crate::ledger::{DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, State, Totals};
+use crate::ledger::{
+    DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, ShardRow, State, Totals,
+};
 use crate::monitor::ShardStats;
-use crate::record::run_hash;
+use crate::record::{DUPLICATE_ID, run_hash};
 use crate::report::{
-    Counts, Ending, ModelIdentity, OutputDistribution, RunReport, Timing, Verdict, resources,
+    Counts, Ending, ModelIdentity, OutputDistribution, RetryOf, RunReport, Timing, Verdict,
+    resources,
 };
 
 /// What the finishing process knows of its own course.
 pub struct Course {
     /// When it began.
     pub begun: Instant,
-    /// The same, by the clock.
+    /// The same, by the clock that counts.
     pub started_at: Timestamp,
     /// Time until the first claim.
     pub planning: Duration,
@@ -30,6 +34,10 @@ pub struct Course {
     pub share: Share,
     /// How it works.
     pub settings: Settings,
+    /// How many dead letters there may be.
+    pub tolerance: Tolerance,
+    /// What it retries, if it does.
+    pub retry: Option<RetryOf>,
 }
 
 /// How a start ended.
@@ -52,12 +60,11 @@ const PEER_INTERVAL: Duration = Duration::from_millis(200);
 pub fn finalize(
     ledger: &mut Ledger,
     run: &Run,
-    job: &Job,
     prepared: &Prepared,
     course: &Course,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
-    let mut conclude = |ledger: &mut Ledger| conclude(ledger, run, job, prepared, course);
+    let mut conclude = |ledger: &mut Ledger| conclude(ledger, run, prepared, course);
     loop {
         match ledger.finish_run(run.run_id, &mut conclude)? {
             Finishing::Finished(outcome) => return Ok(outcome),
@@ -89,7 +96,6 @@ fn outcome_of_another(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Outcome>
 fn conclude(
     ledger: &mut Ledger,
     run: &Run,
-    job: &Job,
     prepared: &Prepared,
     course: &Course,
 ) -> anyhow::Result<(Finish, Outcome)> {
@@ -103,63 +109,31 @@ fn conclude(
     }
     conserve(run, totals)?;
     let dead_letters = ledger.dead_letter_counts(run.run_id)?;
-    let mut stats = ShardStats::default();
-    ledger.for_each_shard_stats(run.run_id, |stored| {
-        stats.merge(&serde_json::from_str(stored)?);
-        Ok(())
-    })?;
-    stats.seconds.commit = course.share.committing.as_secs_f64();
-    let outcome = judge(run, job, totals, &dead_letters);
-    let attempts = ledger.attempts(run.run_id)?.len() as u64;
+    let ending = judge(ledger, run, course.tolerance, totals, &dead_letters)?;
     let shards = ledger.shards(run.run_id)?;
     let output_hash = run_hash(
         shards
             .iter()
             .filter_map(|shard| shard.output_hash.as_deref()),
     );
-    let report = RunReport {
-        run: run.name().to_string(),
-        run_id: run.run_id,
-        job: run.job.clone(),
-        logical_date: run.logical_date.clone(),
-        generation: run.generation,
-        trial: run.trial,
-        reason: run.reason.clone(),
-        model: ModelIdentity {
-            name: run.model_name.clone(),
-            version: run.model_version.clone(),
-            digest: run.model_digest.clone(),
-            precision: run.precision.clone(),
-            numerics: run.numerics.clone(),
-            batch_size: run.batch_size as u64,
-        },
-        input: prepared.input.report(&run.fingerprint),
-        counts: Counts {
-            planned: run.planned as u64,
-            predicted: totals.predicted,
-            dead_letters: totals.dead_letters,
-            duplicates: totals.duplicates,
-            filtered: totals.filtered,
-            erased: 0,
+    let report = report(
+        ledger,
+        run,
+        prepared,
+        course,
+        Facts {
+            totals,
+            dead_letters,
             shards: shards.len() as u64,
+            ending,
         },
-        dead_letters,
-        columns: stats.columns.clone(),
-        outputs: OutputDistribution {
-            labels: stats.labels.clone(),
-            scores: stats.scores.summary(),
-            values: stats.values.summary(),
-        },
-        timing: timing(course, &stats, attempts),
-        resources: resources::measure(course.begun, course.settings.workers, ledger.file()),
-        outcome,
-        lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    )?;
     let publication = match report.outcome.verdict {
         Verdict::Published => Publication::Published,
-        Verdict::Withheld | Verdict::Trial => Publication::Withheld,
+        Verdict::Withheld | Verdict::Trial | Verdict::Unfinished => Publication::Withheld,
     };
     let finish = Finish {
+        parent: run.parent_run_id,
         publication,
         totals,
         output_hash,
@@ -175,6 +149,119 @@ fn conclude(
         report,
     };
     Ok((finish, outcome))
+}
+
+/// The report of a run that this process leaves before its end, because of `reason`. It is told and
+/// not stored: the run's report is made when the run is finished.
+///
+/// # Errors
+/// The database's.
+pub fn so_far(
+    ledger: &mut Ledger,
+    run: &Run,
+    prepared: &Prepared,
+    course: &Course,
+    reason: &Failure,
+) -> anyhow::Result<Outcome> {
+    // From the shards' own counts: to count rows may take longer than there is time.
+    let shards = ledger.shards(run.run_id)?;
+    let sum = |count: fn(&ShardRow) -> Option<u64>| shards.iter().filter_map(count).sum();
+    let dead_letters = ledger.dead_letter_counts(run.run_id)?;
+    let duplicates = dead_letters
+        .iter()
+        .filter(|count| count.code == DUPLICATE_ID);
+    let totals = Totals {
+        predicted: sum(|shard| shard.predicted),
+        dead_letters: sum(|shard| shard.dead_letters),
+        duplicates: duplicates.map(|count| count.records).sum(),
+        filtered: sum(|shard| shard.filtered),
+    };
+    let exit_code = reason.class().exit_code();
+    let ending = Ending {
+        verdict: Verdict::Unfinished,
+        explanation: reason.to_string(),
+        exit_code,
+    };
+    let report = report(
+        ledger,
+        run,
+        prepared,
+        course,
+        Facts {
+            totals,
+            dead_letters,
+            shards: shards.len() as u64,
+            ending,
+        },
+    )?;
+    Ok(Outcome { report, exit_code })
+}
+
+/// What a report says of a run's records.
+struct Facts {
+    totals: Totals,
+    dead_letters: Vec<DeadLetterCount>,
+    shards: u64,
+    ending: Ending,
+}
+
+fn report(
+    ledger: &mut Ledger,
+    run: &Run,
+    prepared: &Prepared,
+    course: &Course,
+    facts: Facts,
+) -> anyhow::Result<RunReport> {
+    let totals = facts.totals;
+    let mut stats = ShardStats::default();
+    ledger.for_each_shard_stats(run.run_id, |stored| {
+        stats.merge(&serde_json::from_str(stored)?);
+        Ok(())
+    })?;
+    stats.seconds.commit = course.share.committing.as_secs_f64();
+    let attempts = ledger.attempts(run.run_id)?.len() as u64;
+    let planned = run.planned as u64;
+    Ok(RunReport {
+        run: run.name().to_string(),
+        run_id: run.run_id,
+        job: run.job.clone(),
+        logical_date: run.logical_date.clone(),
+        generation: run.generation,
+        trial: run.trial,
+        reason: run.reason.clone(),
+        retry: course.retry.clone(),
+        model: ModelIdentity {
+            name: run.model_name.clone(),
+            version: run.model_version.clone(),
+            digest: run.model_digest.clone(),
+            precision: run.precision.clone(),
+            numerics: run.numerics.clone(),
+            batch_size: run.batch_size as u64,
+        },
+        input: prepared.input.report(&run.fingerprint),
+        counts: Counts {
+            planned,
+            predicted: totals.predicted,
+            dead_letters: totals.dead_letters,
+            duplicates: totals.duplicates,
+            filtered: totals.filtered,
+            erased: 0,
+            unfinished: planned
+                .saturating_sub(totals.predicted + totals.dead_letters + totals.filtered),
+            shards: facts.shards,
+        },
+        dead_letters: facts.dead_letters,
+        columns: stats.columns.clone(),
+        outputs: OutputDistribution {
+            labels: stats.labels.clone(),
+            scores: stats.scores.summary(),
+            values: stats.values.summary(),
+        },
+        timing: timing(course, &stats, attempts),
+        resources: resources::measure(course.begun, course.settings.workers, ledger.file()),
+        outcome: facts.ending,
+        lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
+    })
 }
 
 fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {
@@ -194,49 +281,77 @@ fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {
     .into())
 }
 
-fn judge(run: &Run, job: &Job, totals: Totals, dead_letters: &[DeadLetterCount]) -> Ending {
-    let counted = totals.dead_letters - totals.duplicates;
-    let records = totals.predicted + counted;
-    if !job.max_dead_letters.allows(counted, records) {
-        let worst = dead_letters
-            .iter()
-            .find(|count| count.code != crate::record::DUPLICATE_ID)
-            .map_or_else(String::new, |count| {
-                let field = count
-                    .field
-                    .as_deref()
-                    .map_or_else(String::new, |field| format!(" in column `{field}`"));
-                format!("; most of them: {} × {}{field}", count.records, count.code)
-            });
-        return Ending {
-            verdict: Verdict::Withheld,
-            explanation: format!(
-                "{counted} of {records} records are dead letters, the limit is {}{worst}",
-                job.max_dead_letters
-            ),
-            exit_code: Class::Data.exit_code(),
-        };
+fn judge(
+    ledger: &mut Ledger,
+    run: &Run,
+    tolerance: Tolerance,
+    totals: Totals,
+    dead_letters: &[DeadLetterCount],
+) -> anyhow::Result<Ending> {
+    let rejected = totals.dead_letters - totals.duplicates;
+    let judgement = tolerance.judge(totals.predicted, rejected);
+    let withheld = |class: Class, explanation: String| Ending {
+        verdict: Verdict::Withheld,
+        explanation,
+        exit_code: class.exit_code(),
+    };
+    if !judgement.is_kept {
+        let explanation = format!(
+            "{} of {} records are dead letters, the limit is {}{}",
+            judgement.dead_letters,
+            judgement.records,
+            tolerance.limit,
+            worst(dead_letters)
+        );
+        return Ok(withheld(Class::Data, explanation));
     }
     if run.trial {
-        return Ending {
+        return Ok(Ending {
             verdict: Verdict::Trial,
             explanation: "a trial is never published".to_owned(),
             exit_code: 0,
-        };
+        });
     }
-    Ending {
+    if let Some(parent) = run.parent_run_id
+        && let Some(other) = replaced_by(ledger, run, parent)?
+    {
+        let explanation = format!("consumers see {other} by now, of whose records these are not");
+        return Ok(withheld(Class::Config, explanation));
+    }
+    Ok(Ending {
         verdict: Verdict::Published,
         explanation: "consumers see this run in predictions_by_date".to_owned(),
         exit_code: 0,
+    })
+}
+
+/// Name of the run that consumers see instead of a retry's parent, if there is one.
+pub(super) fn replaced_by(
+    ledger: &mut Ledger,
+    run: &Run,
+    parent: i64,
+) -> anyhow::Result<Option<String>> {
+    let published = ledger.published_run(&run.job, &run.logical_date)?;
+    match published.filter(|published| *published != parent) {
+        None => Ok(None),
+        Some(other) => {
+            let other = ledger.run(other)?;
+            Ok(other.map(|other| other.name().to_string()))
+        }
     }
 }
 
 fn timing(course: &Course, stats: &ShardStats, attempts: u64) -> Timing {
     let duration = course.begun.elapsed();
+    let passed = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    let finished_at = course
+        .started_at
+        .saturating_add(passed)
+        .unwrap_or(Timestamp::MAX);
     let working = duration.saturating_sub(course.planning).as_secs_f64();
     Timing {
         started_at: course.started_at.to_string(),
-        finished_at: Timestamp::now().to_string(),
+        finished_at: finished_at.to_string(),
         duration_seconds: duration.as_secs_f64(),
         plan_seconds: course.planning.as_secs_f64(),
         records_per_second: if working > 0.0 {

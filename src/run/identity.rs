@@ -35,7 +35,10 @@ pub fn decide(ledger: &mut Ledger, prepared: &Prepared, rescore: bool) -> anyhow
     runs.retain(|run| !run.trial && run.fingerprint == prepared.fingerprint);
     // The newest first: of a date's generations with this fingerprint, that is the one meant.
     runs.reverse();
-    if let Some(run) = runs.iter().find(|run| run.state.is_unfinished()) {
+    // One that had too many dead letters goes on if the limit is a higher one by now.
+    let may_go_on =
+        |run: &&Run| run.state.is_unfinished() || (run.state == State::Failed && !rescore);
+    if let Some(run) = runs.iter().find(may_go_on) {
         return resumable(run.clone(), prepared).map(Decision::Resume);
     }
     if rescore {

@@ -1,6 +1,7 @@
 //! A run's input, whatever it is: files, a table or query of Postgres, rows of the queue.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -14,8 +15,10 @@ use crate::job::{ColumnType, Job, LogicalDate, PostgresRelation, PostgresSource,
 use crate::ledger::{Access, Ledger, ShardSlice, Target, queue_ids};
 use crate::report::InputIdentity;
 use crate::source::columns::ColumnUse;
-use crate::source::parquet::{ChunkReader, ParquetInput, projection as projection_of_files};
-use crate::source::postgres::{PostgresInput, PostgresReader, Relation};
+use crate::source::parquet::{
+    ChunkReader, ParquetInput, PickedReader, projection as projection_of_files,
+};
+use crate::source::postgres::{PostgresInput, PostgresReader, Relation, part_of_locator};
 use crate::source::queue::{self, QueueRecord};
 use crate::source::{Chunk, Projection};
 
@@ -50,8 +53,8 @@ impl Input {
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
         match &job.source.kind {
-            SourceKind::Parquet { path } => {
-                let input = ParquetInput::open(&date.expand(path)?, limit)?;
+            SourceKind::Parquet { path, strict } => {
+                let input = ParquetInput::open(&date.expand(path)?, limit, *strict, interrupt)?;
                 Ok(Self::Parquet(Arc::new(input)))
             }
             SourceKind::Postgres(source) => {
@@ -145,12 +148,32 @@ impl Input {
         }
     }
 
+    /// Some of a shard's records, given by their offsets in it: what the part's own `input` is.
+    ///
+    /// # Errors
+    /// The shard's `input` is not of this source, or of another version (70 or 78).
+    pub fn part(&self, input: &[u8], offsets: Range<usize>) -> anyhow::Result<Vec<u8>> {
+        if input.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Postgres(_) => part_of_locator(input, offsets),
+            Self::Parquet(_) | Self::Queue(_) => {
+                let part = input.get(offsets.start * NUMBER_BYTES..offsets.end * NUMBER_BYTES);
+                let part =
+                    part.ok_or_else(|| Failure::internal("a shard names too few records"))?;
+                Ok(part.to_vec())
+            }
+        }
+    }
+
     /// A reader of the records of claimed shards.
     pub fn reader(&self, projection: &Arc<Projection>, chunk_rows: usize) -> Reader {
         match self {
             Self::Parquet(input) => Reader::Parquet {
                 reader: ChunkReader::new(input.clone(), projection.clone(), chunk_rows),
-                end: 0,
+                picked: PickedReader::new(input.clone(), projection.clone(), chunk_rows),
+                end: None,
             },
             Self::Postgres(input) => Reader::Postgres(PostgresReader::new(
                 input.clone(),
@@ -203,8 +226,10 @@ pub enum Reader {
     Parquet {
         /// Goes on where it stands.
         reader: ChunkReader,
-        /// Ordinal after the shard's last.
-        end: u64,
+        /// For shards of single rows.
+        picked: PickedReader,
+        /// Ordinal after the shard's last; `None` if its rows are single ones.
+        end: Option<u64>,
     },
     /// From a table or query.
     Postgres(PostgresReader),
@@ -219,9 +244,19 @@ impl Reader {
     /// The shard's `input` is not of this source.
     pub fn begin(&mut self, slice: &ShardSlice) -> anyhow::Result<()> {
         match self {
-            Self::Parquet { reader, end } => {
-                reader.seek(slice.first_ordinal);
-                *end = slice.first_ordinal + slice.records;
+            Self::Parquet {
+                reader,
+                picked,
+                end,
+            } => {
+                *end = slice
+                    .input
+                    .is_empty()
+                    .then_some(slice.first_ordinal + slice.records);
+                match end {
+                    Some(_) => reader.seek(slice.first_ordinal),
+                    None => picked.begin(slice.first_ordinal, rows(&slice.input)),
+                }
                 Ok(())
             }
             Self::Postgres(reader) => {
@@ -237,11 +272,31 @@ impl Reader {
     /// The input is damaged or changed (65); I/O; the database's.
     pub fn next_chunk(&mut self) -> anyhow::Result<Option<Chunk>> {
         match self {
-            Self::Parquet { reader, end } => reader.next(*end),
+            Self::Parquet {
+                reader,
+                picked,
+                end,
+            } => match end {
+                Some(end) => reader.next(*end),
+                None => picked.next(),
+            },
             Self::Postgres(reader) => reader.next(),
             Self::Queue(reader) => reader.next_chunk(),
         }
     }
+}
+
+/// Bytes of each number in the `input` of a shard of single rows, or of rows of the queue.
+const NUMBER_BYTES: usize = 8;
+
+/// The `input` of a shard of single rows, given by their ordinals in the input.
+pub fn rows_as_input(rows: &[u64]) -> Vec<u8> {
+    rows.iter().flat_map(|row| row.to_le_bytes()).collect()
+}
+
+fn rows(input: &[u8]) -> Vec<u64> {
+    let (rows, _) = input.as_chunks::<NUMBER_BYTES>();
+    rows.iter().map(|row| u64::from_le_bytes(*row)).collect()
 }
 
 /// Reads rows of the queue by their keys.

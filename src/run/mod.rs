@@ -2,20 +2,34 @@
 //!
 //! [`start`] is the whole of it. [`prepare`] opens and checks everything a run needs, before the ledger is touched. [`identity`]
 //! decides whether that is a run which is done, one to go on with, or a new one. [`plan`] fixes a new
-//! run's shards, [`pipeline`] works on them, [`worker`] is what one thread does to one shard, and
-//! [`finalize`] counts, reports and publishes. [`input`] is what is read, [`heartbeat`] keeps this process's
-//! claims alive where others may take them over. [`wait`] is for input that comes late.
+//! run's shards. [`attempt`] is one process's work on a run: [`memory`] says how much it takes in hand,
+//! [`pipeline`] works on the shards, which `dispatcher` hands out and commits, [`worker`] is what one thread does to one of them, [`isolate`] does it
+//! in a process of its own if the shard kills, and [`finalize`] counts, reports and publishes.
+//!
+//! [`input`] is what is read, [`heartbeat`] keeps this process's claims alive where others may take them
+//! over, `watch` finds workers that hang, `forecast` looks ahead to `finish_by`, [`tolerance`] is the limit
+//! of dead letters. [`retry`] scores dead letters again. [`wait`] is for input that comes late.
 
+pub mod attempt;
+mod batch;
+mod dispatcher;
 pub mod duplicates;
 pub mod finalize;
+mod forecast;
 pub mod heartbeat;
 pub mod identity;
 pub mod input;
+pub mod isolate;
+pub mod memory;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;
+mod results;
+pub mod retry;
 pub mod start;
+pub mod tolerance;
 pub mod wait;
+mod watch;
 pub mod worker;
 
 pub use finalize::Outcome;

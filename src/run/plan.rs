@@ -1,13 +1,15 @@
 //! Plans a run: fixes its records, finds duplicate ids and cuts the input into shards.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringArray};
 
 use super::Prepared;
 use super::duplicates::DuplicateFinder;
-use super::input::Input;
+use super::input::{Input, rows_as_input};
 use super::prepare::check_min_rows;
+use super::retry::Retry;
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::job::{DuplicatePolicy, Job};
@@ -32,11 +34,35 @@ enum Records {
     /// They are fixed.
     Fixed {
         shards: Vec<ShardSlice>,
-        /// Which ones they are, if ordinals alone do not say it.
-        locators: Option<Locators>,
+        names: Names,
     },
     /// The ledger takes them from its queue.
     Queued { limit: Option<u64>, min_rows: u64 },
+    /// The same, for some records.
+    Requeued { record_ids: Vec<String> },
+}
+
+/// What tells which records a shard's are.
+enum Names {
+    /// Their ordinals.
+    Ordinals,
+    /// What a table knows them by.
+    Locators(Locators),
+    /// Their ordinals in the files, of which they are some.
+    Rows(Vec<u64>),
+}
+
+impl Names {
+    fn of_shard(&self, shard: &ShardSlice) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Names::Ordinals => Ok(Vec::new()),
+            Names::Locators(locators) => locators.of_shard(shard.shard_no),
+            Names::Rows(rows) => {
+                let begin = shard.first_ordinal as usize;
+                Ok(rows_as_input(&rows[begin..begin + shard.records as usize]))
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -49,11 +75,8 @@ impl Plan {
         act: impl FnOnce(&PlannedInput<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         match &self.records {
-            Records::Fixed { shards, locators } => {
-                let input = |shard_no: u32| match locators {
-                    Some(locators) => locators.of_shard(shard_no),
-                    None => Ok(Vec::new()),
-                };
+            Records::Fixed { shards, names } => {
+                let input = |shard_no: u32| names.of_shard(&shards[shard_no as usize]);
                 act(&PlannedInput::Slices {
                     shards,
                     input: &input,
@@ -63,6 +86,7 @@ impl Plan {
                 limit: *limit,
                 min_rows: *min_rows,
             }),
+            Records::Requeued { record_ids } => act(&PlannedInput::Requeued { record_ids }),
         }
     }
 
@@ -70,7 +94,7 @@ impl Plan {
     pub fn shards(&self) -> &[ShardSlice] {
         match &self.records {
             Records::Fixed { shards, .. } => shards,
-            Records::Queued { .. } => &[],
+            Records::Queued { .. } | Records::Requeued { .. } => &[],
         }
     }
 }
@@ -86,16 +110,17 @@ pub fn plan(
     reason: Option<&str>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Plan> {
-    let records = match &prepared.input {
-        Input::Parquet(input) => {
+    let records = match (&prepared.input, &prepared.retry) {
+        (_, Some(retry)) => retried(job, prepared, retry, interrupt)?,
+        (Input::Parquet(input), None) => {
             let duplicates = duplicates_in_files(input, prepared, interrupt)?;
             check_duplicates(job, &duplicates, |first| input.locate(first))?;
             Records::Fixed {
                 shards: cut(input.rows(), job.shard_size, &duplicates),
-                locators: None,
+                names: Names::Ordinals,
             }
         }
-        Input::Postgres(input) => {
+        (Input::Postgres(input), None) => {
             let mut finder = DuplicateFinder::default();
             // What the filter drops has ids too, and ids are all that a shard is read by.
             let mut all = job
@@ -133,10 +158,10 @@ pub fn plan(
             }
             Records::Fixed {
                 shards: cut(locators.records(), job.shard_size, &duplicates),
-                locators: Some(locators),
+                names: Names::Locators(locators),
             }
         }
-        Input::Queue(_) => Records::Queued {
+        (Input::Queue(_), None) => Records::Queued {
             limit: prepared.limit,
             min_rows: job.source.min_rows,
         },
@@ -144,6 +169,7 @@ pub fn plan(
     let run = NewRun {
         job: prepared.job.clone(),
         logical_date: prepared.date.to_string(),
+        parent_run_id: prepared.retry.as_ref().map(|retry| retry.parent.run_id),
         trial: prepared.limit.is_some(),
         reason: reason.map(str::to_owned),
         fingerprint: prepared.fingerprint.clone(),
@@ -157,6 +183,81 @@ pub fn plan(
         shard_size: job.shard_size,
     };
     Ok(Plan { run, records })
+}
+
+/// A record that is to be scored again, where the input holds it.
+struct Found {
+    ordinal: u64,
+    block: Option<u32>,
+    /// Of several rows of one id, the first that the filter keeps is the record.
+    is_kept: bool,
+}
+
+/// The records of a retry, in the order of the input. Those that it does not hold are left out.
+fn retried(
+    job: &Job,
+    prepared: &Prepared,
+    retry: &Retry,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Records> {
+    let mut found: HashMap<String, Found> = HashMap::new();
+    let mut look = |chunk: &Chunk, blocks: Option<&[u32]>| {
+        interrupt.check()?;
+        let (ids, kept) = prepared.kept_ids(&chunk.rows)?;
+        for row in (0..ids.len()).filter(|row| ids.is_valid(*row)) {
+            let id = ids.value(row);
+            if !retry.set.contains(id) {
+                continue;
+            }
+            let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
+            let is_first = found.get(id).is_none_or(|found| is_kept && !found.is_kept);
+            if is_first {
+                let ordinal = chunk.first_ordinal + row as u64;
+                let block = blocks.map(|blocks| blocks[row]);
+                found.insert(
+                    id.to_owned(),
+                    Found {
+                        ordinal,
+                        block,
+                        is_kept,
+                    },
+                );
+            }
+        }
+        Ok(())
+    };
+    match &prepared.input {
+        Input::Parquet(input) => {
+            let projection = prepared.id_projection().clone();
+            let mut reader = ChunkReader::new(input.clone(), projection, CHUNK_ROWS);
+            while let Some(chunk) = reader.next(input.rows())? {
+                look(&chunk, None)?;
+            }
+            let mut rows: Vec<u64> = found.values().map(|found| found.ordinal).collect();
+            rows.sort_unstable();
+            Ok(Records::Fixed {
+                shards: cut(rows.len() as u64, job.shard_size, &[]),
+                names: Names::Rows(rows),
+            })
+        }
+        Input::Postgres(input) => {
+            input.scan(prepared.id_projection(), CHUNK_ROWS, None, &mut look)?;
+            let mut found: Vec<(String, Found)> = found.into_iter().collect();
+            found.sort_unstable_by_key(|(_, found)| found.ordinal);
+            let mut writer = LocatorWriter::new(job.shard_size);
+            for (id, found) in &found {
+                writer.push(Some(id), found.block)?;
+            }
+            let locators = writer.finish()?;
+            Ok(Records::Fixed {
+                shards: cut(locators.records(), job.shard_size, &[]),
+                names: Names::Locators(locators),
+            })
+        }
+        Input::Queue(_) => Ok(Records::Requeued {
+            record_ids: retry.wanted.clone(),
+        }),
+    }
 }
 
 /// Ordinals of records that the filter keeps and whose id an earlier such record has.

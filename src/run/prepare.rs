@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::input::{Input, Reader};
+use super::retry::Retry;
 use crate::error::{Class, Failure};
 use crate::features::FeatureKind;
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate};
-use crate::ledger::Target;
+use crate::ledger::{ShardSlice, Target};
 use crate::model::{Bundle, numerics};
 use crate::source::Projection;
 use crate::source::columns::{ColumnUse, Purpose};
@@ -36,6 +37,10 @@ pub struct Prepared {
     pub identity: Value,
     /// Its hash.
     pub fingerprint: String,
+    /// The same without what is retried: what a process that scores single shards must agree on.
+    pub input_fingerprint: String,
+    /// The dead letters that are scored again, if it is those.
+    pub retry: Option<Retry>,
     /// Rows of a forward pass.
     pub batch_size: usize,
     id_column: String,
@@ -83,13 +88,16 @@ impl Prepared {
         let id_projection = input.projection(id_columns)?;
         check_added_columns(&bundle, &row_sql, &scored)?;
         let identity = identity(job, &bundle, &input, limit);
+        let fingerprint = fingerprint(&identity);
         Ok(Self {
             job: job.name.clone(),
             date,
             limit,
             bundle,
             input,
-            fingerprint: hex::encode(Sha256::digest(identity.to_string())),
+            input_fingerprint: fingerprint.clone(),
+            fingerprint,
+            retry: None,
             identity,
             batch_size: job.batch_size,
             id_column: source.id_column.clone(),
@@ -97,6 +105,40 @@ impl Prepared {
             projection: Arc::new(scored),
             id_projection: Arc::new(id_projection),
         })
+    }
+
+    /// The same for some dead letters of an earlier run.
+    #[must_use]
+    pub fn for_retry(mut self, retry: Retry) -> Self {
+        let mut records = Sha256::new();
+        for id in &retry.wanted {
+            records.update((id.len() as u64).to_le_bytes());
+            records.update(id);
+        }
+        self.identity["retry"] = json!({
+            "run": retry.parent.name().to_string(),
+            "records": hex::encode(records.finalize()),
+        });
+        self.fingerprint = fingerprint(&self.identity);
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Identity of a slice's one record, if it has one.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn id_of(&self, slice: &ShardSlice) -> anyhow::Result<Option<String>> {
+        let mut reader = self.input.reader(&self.id_projection, 1);
+        reader.begin(slice)?;
+        let Some(chunk) = reader.next_chunk()? else {
+            return Ok(None);
+        };
+        let index = self
+            .id_projection
+            .index_of(&self.id_column, Purpose::Identity);
+        let ids = id_column(index, &chunk.rows)?;
+        Ok((ids.len() == 1 && ids.is_valid(0)).then(|| ids.value(0).to_owned()))
     }
 
     /// A reader of everything that scoring takes.
@@ -118,6 +160,15 @@ impl Prepared {
         chunk: &RecordBatch,
     ) -> anyhow::Result<(StringArray, Option<BooleanArray>)> {
         self.ids_and_kept(&self.id_projection, chunk)
+    }
+
+    /// Ids of a chunk of the reader.
+    ///
+    /// # Errors
+    /// They were not read as text (70).
+    pub fn ids(&self, chunk: &RecordBatch) -> anyhow::Result<StringArray> {
+        let index = self.projection.index_of(&self.id_column, Purpose::Identity);
+        id_column(index, chunk)
     }
 
     /// Ids, kept rows and feature columns (in the bundle's order) of a chunk of the reader.
@@ -181,10 +232,7 @@ impl Prepared {
         chunk: &RecordBatch,
     ) -> anyhow::Result<(StringArray, Option<BooleanArray>)> {
         let index = projection.index_of(&self.id_column, Purpose::Identity);
-        let ids = index
-            .and_then(|index| chunk.column(index).as_any().downcast_ref::<StringArray>())
-            .ok_or_else(|| Failure::internal("the id column was not read as text"))?
-            .clone();
+        let ids = id_column(index, chunk)?;
         let kept = if self.row_sql.is_empty() {
             None
         } else {
@@ -206,6 +254,13 @@ impl Prepared {
             .ok_or_else(|| Failure::internal(format!("column `{name}` was not read")))?;
         Ok(chunk.column(index).clone())
     }
+}
+
+fn id_column(index: Option<usize>, chunk: &RecordBatch) -> anyhow::Result<StringArray> {
+    let column = index.and_then(|index| chunk.column(index).as_any().downcast_ref::<StringArray>());
+    Ok(column
+        .ok_or_else(|| Failure::internal("the id column was not read as text"))?
+        .clone())
 }
 
 /// Every column that scoring reads: the id, the features that the input holds (not those that the
@@ -291,6 +346,10 @@ pub fn check_min_rows(rows: u64, min_rows: u64) -> Result<(), Failure> {
         format!("the input has {rows} records, but [source] min_rows demands {min_rows}"),
     )
     .hint("check that the input is complete; lower min_rows if a small night is normal"))
+}
+
+fn fingerprint(identity: &Value) -> String {
+    hex::encode(Sha256::digest(identity.to_string()))
 }
 
 /// Everything that predictions depend on, but for the records' order, which the manifest fixes.

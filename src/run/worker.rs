@@ -1,92 +1,94 @@
 //! What one thread does to one shard: read, validate, encode, infer.
 //!
-//! A worker turns a shard into a [`ShardCommit`] and touches nothing else. Records that pass
+//! A worker turns a shard into [`Results`] and touches nothing else. Records that pass
 //! validation fill batches of fixed capacity, the last one padded with zeros, so that the products'
-//! shapes, and with them their bits, never vary. One bad record never costs its batch: a batch that
-//! fails is halved until the record at fault stands alone.
+//! shapes, and with them their bits, never vary. One bad record never costs its neighbours: rows whose
+//! validation panics, and a batch that fails or panics, are halved until the record at fault stands
+//! alone. What ends the whole process is for [`isolate`](super::isolate).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, BooleanArray, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 
 use super::Prepared;
+use super::batch::Batch;
 use super::input::Reader;
+use super::results::Results;
 use crate::error::panic_message;
+use crate::fault::{self, Place};
 use crate::features::{Encoded, Rejection};
-use crate::ledger::{Claim, ShardCommit, ShardSlice};
-use crate::model::Mlp;
-use crate::monitor::ShardStats;
-use crate::record::{DUPLICATE_ID, DeadLetter, OutputHasher, Outputs, Predictions, Stage};
+use crate::ledger::ShardSlice;
+use crate::record::{DUPLICATE_ID, DeadLetter, Stage};
 use crate::source::{Chunk, Unreadable};
+
+/// What workers are told, by whoever hands out shards.
+#[derive(Debug, Default)]
+pub struct Orders(AtomicU8);
+
+const FINISH: u8 = 1;
+const DROP: u8 = 2;
+
+impl Orders {
+    /// Finish the shard in hand, and begin no other.
+    pub fn finish(&self) {
+        self.0.fetch_max(FINISH, Ordering::Relaxed);
+    }
+
+    /// Drop the shard in hand, too.
+    pub fn drop_all(&self) {
+        self.0.fetch_max(DROP, Ordering::Relaxed);
+    }
+
+    /// Whether a shard may be begun.
+    pub fn may_begin(&self) -> bool {
+        self.0.load(Ordering::Relaxed) < FINISH
+    }
+
+    /// Whether the shard in hand is to be dropped.
+    pub fn must_drop(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= DROP
+    }
+}
 
 /// One thread's state: a reader that goes on where the last shard ended, and a batch's buffers.
 pub struct Worker {
     prepared: Arc<Prepared>,
+    orders: Arc<Orders>,
     reader: Reader,
     batch: Batch,
 }
 
-/// Rows that wait for a forward pass, row-major, with room for the batch's capacity.
-struct Batch {
-    capacity: usize,
-    dense_width: usize,
-    code_width: usize,
-    dense: Vec<f32>,
-    codes: Vec<u32>,
-    record_ids: Vec<String>,
-    ordinals: Vec<u64>,
-}
-
-/// What a shard has come to so far.
-struct Results {
-    record_ids: StringBuilder,
-    ordinals: Vec<u64>,
-    outputs: Outputs,
-    dead_letters: Vec<DeadLetter>,
-    filtered: u64,
-    stats: ShardStats,
-}
-
 impl Worker {
     /// A worker that reads chunks of `chunk_rows` rows.
-    pub fn new(prepared: Arc<Prepared>, chunk_rows: usize) -> Self {
+    pub fn new(prepared: Arc<Prepared>, chunk_rows: usize, orders: Arc<Orders>) -> Self {
         let encoder = &prepared.bundle.encoder;
-        let batch = Batch {
-            capacity: prepared.batch_size,
-            dense_width: encoder.dense_width(),
-            code_width: encoder.code_width(),
-            dense: vec![0.0; prepared.batch_size * encoder.dense_width()],
-            codes: vec![0; prepared.batch_size * encoder.code_width()],
-            record_ids: Vec::with_capacity(prepared.batch_size),
-            ordinals: Vec::with_capacity(prepared.batch_size),
-        };
+        let (dense, codes) = (encoder.dense_width(), encoder.code_width());
         Self {
             reader: prepared.reader(chunk_rows),
+            batch: Batch::new(prepared.batch_size, dense, codes),
+            orders,
             prepared,
-            batch,
         }
     }
 
-    /// Scores a claimed shard.
+    /// Scores the records of a shard, or of a part of one; `None` if it was told to drop it.
     ///
     /// # Errors
     /// The input is damaged or changed (65), I/O. Records at fault are no error, but dead letters.
-    pub fn score(&mut self, claim: &Claim) -> anyhow::Result<ShardCommit> {
-        let slice = &claim.slice;
-        let mut results = Results {
-            record_ids: StringBuilder::new(),
-            ordinals: Vec::with_capacity(slice.records as usize),
-            outputs: self.prepared.bundle.head.empty(slice.records as usize),
-            dead_letters: Vec::new(),
-            filtered: 0,
-            stats: ShardStats::default(),
-        };
+    pub(super) fn score(&mut self, slice: &ShardSlice) -> anyhow::Result<Option<Results>> {
+        let records = slice.records as usize;
+        let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
         self.batch.clear();
         self.reader.begin(slice)?;
         loop {
+            if self.orders.must_drop() {
+                return Ok(None);
+            }
             let begun = Instant::now();
             let chunk = self.reader.next_chunk()?;
             results.stats.seconds.read += begun.elapsed().as_secs_f64();
@@ -94,7 +96,7 @@ impl Worker {
             self.take_chunk(slice, &chunk, &mut results)?;
         }
         self.infer_batch(&mut results);
-        results.into_commit(claim)
+        Ok((!self.orders.must_drop()).then_some(results))
     }
 
     fn take_chunk(
@@ -105,24 +107,52 @@ impl Worker {
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
         let prepared = self.prepared.clone();
-        let (ids, kept, columns) = prepared.columns_of(&chunk.rows)?;
-        let encoded = prepared.bundle.encoder.encode(&columns)?;
+        let encoded = catch_unwind(AssertUnwindSafe(|| encode(&prepared, &chunk.rows)));
+        let rows = match encoded {
+            Ok(rows) => rows?,
+            Err(_) if chunk.rows.num_rows() > 1 => {
+                let (first, second) = halves(chunk);
+                self.take_chunk(slice, &first, results)?;
+                return self.take_chunk(slice, &second, results);
+            }
+            Err(panic) => {
+                let ids = prepared.ids(&chunk.rows)?;
+                results.dead_letters.push(DeadLetter {
+                    ordinal: chunk.first_ordinal,
+                    record_id: ids
+                        .is_valid(0)
+                        .then(|| ids.value(0).replace('\0', "\u{FFFD}")),
+                    stage: Stage::Validate,
+                    code: "validation_failed".into(),
+                    field: None,
+                    message: format!("validation failed: {}", panic_message(panic.as_ref())),
+                });
+                return Ok(());
+            }
+        };
+        let inferring = self.take_rows(slice, chunk, &rows, results);
+        results.stats.seconds.encode += (begun.elapsed() - inferring).as_secs_f64();
+        Ok(())
+    }
+
+    /// Sorts rows into the batch, the dead letters and what is filtered. Returns the time that went
+    /// into inference.
+    fn take_rows(
+        &mut self,
+        slice: &ShardSlice,
+        chunk: &Chunk,
+        rows: &EncodedRows,
+        results: &mut Results,
+    ) -> Duration {
+        let EncodedRows { ids, encoded, .. } = rows;
         let mut inferring = Duration::ZERO;
         let mut scored = vec![false; ids.len()];
         for (row, ordinal) in (0..ids.len()).zip(chunk.first_ordinal..) {
             let unreadable = chunk.unreadable.get(&row);
-            match self.fate(
-                slice,
-                ordinal,
-                row,
-                unreadable,
-                &ids,
-                kept.as_ref(),
-                &encoded,
-            ) {
+            match self.fate(slice, ordinal, row, unreadable, rows) {
                 Fate::Score => {
                     scored[row] = true;
-                    self.batch.push(ids.value(row), ordinal, &encoded, row);
+                    self.batch.push(ids.value(row), ordinal, encoded, row);
                     if self.batch.is_full() {
                         let begun = Instant::now();
                         self.infer_batch(results);
@@ -133,7 +163,7 @@ impl Worker {
                 Fate::DeadLetter(letter) => results.dead_letters.push(letter),
             }
         }
-        let features = prepared.bundle.encoder.features();
+        let features = self.prepared.bundle.encoder.features();
         for (row, feature, note) in encoded.notes() {
             if scored[row] {
                 let column = &features[feature].column;
@@ -149,24 +179,18 @@ impl Worker {
                 }
             }
         }
-        results.stats.seconds.encode += (begun.elapsed() - inferring).as_secs_f64();
-        Ok(())
+        inferring
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each rule, and no two go together"
-    )]
     fn fate(
         &self,
         slice: &ShardSlice,
         ordinal: u64,
         row: usize,
         unreadable: Option<&Unreadable>,
-        ids: &StringArray,
-        kept: Option<&BooleanArray>,
-        encoded: &Encoded,
+        rows: &EncodedRows,
     ) -> Fate {
+        let EncodedRows { ids, kept, encoded } = rows;
         let record_id = ids.is_valid(row).then(|| ids.value(row));
         if let Some(nul) = record_id.filter(|id| id.contains('\0')) {
             // Postgres holds no such text, and what is one database's is the other's.
@@ -174,17 +198,17 @@ impl Worker {
                 ordinal,
                 record_id: Some(nul.replace('\0', "\u{FFFD}")),
                 stage: Stage::Read,
-                code: "invalid_id",
+                code: "invalid_id".into(),
                 field: None,
                 message: "the id holds the character U+0000, shown here as U+FFFD".to_owned(),
             });
         }
-        let read = |code, field: Option<&str>, message: &str| {
+        let read = |code: &'static str, field: Option<&str>, message: &str| {
             Fate::DeadLetter(DeadLetter {
                 ordinal,
                 record_id: record_id.map(str::to_owned),
                 stage: Stage::Read,
-                code,
+                code: code.into(),
                 field: field.map(str::to_owned),
                 message: message.to_owned(),
             })
@@ -198,7 +222,7 @@ impl Worker {
                 &unreadable.message,
             );
         }
-        if unreadable.is_none() && kept.is_some_and(|kept| !kept.value(row)) {
+        if unreadable.is_none() && kept.as_ref().is_some_and(|kept| !kept.value(row)) {
             return Fate::Filtered;
         }
         let Some(record_id) = record_id else {
@@ -220,7 +244,7 @@ impl Worker {
             ordinal,
             record_id: Some(record_id.to_owned()),
             stage: Stage::Validate,
-            code: rejection.code(),
+            code: rejection.code().into(),
             field: Some(feature.column.clone()),
             message: rejection.message(feature),
         }
@@ -228,7 +252,7 @@ impl Worker {
 
     /// Runs what is in the batch through the model, and empties it.
     fn infer_batch(&mut self, results: &mut Results) {
-        if !self.batch.is_empty() {
+        if !self.batch.is_empty() && !self.orders.must_drop() {
             let begun = Instant::now();
             self.infer(0..self.batch.len(), results);
             results.stats.seconds.infer += begun.elapsed().as_secs_f64();
@@ -268,8 +292,9 @@ impl Worker {
         let head = &self.prepared.bundle.head;
         for (row, logits) in rows.zip(logits.chunks_exact(head.logits())) {
             if head.push(logits, &mut results.outputs) {
-                results.record_ids.append_value(&self.batch.record_ids[row]);
-                results.ordinals.push(self.batch.ordinals[row]);
+                let (record_id, ordinal) = self.batch.record(row);
+                results.record_ids.append_value(record_id);
+                results.ordinals.push(ordinal);
             } else {
                 results.dead_letters.push(self.batch.dead_letter(
                     row,
@@ -287,104 +312,34 @@ enum Fate {
     DeadLetter(DeadLetter),
 }
 
-impl Batch {
-    fn len(&self) -> usize {
-        self.ordinals.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.ordinals.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.len() == self.capacity
-    }
-
-    fn clear(&mut self) {
-        self.record_ids.clear();
-        self.ordinals.clear();
-    }
-
-    fn push(&mut self, record_id: &str, ordinal: u64, encoded: &Encoded, row: usize) {
-        let at = self.len();
-        let (dense, codes) = (self.dense_width, self.code_width);
-        self.dense[at * dense..][..dense].copy_from_slice(&encoded.dense[row * dense..][..dense]);
-        self.codes[at * codes..][..codes].copy_from_slice(&encoded.codes[row * codes..][..codes]);
-        self.record_ids.push(record_id.to_owned());
-        self.ordinals.push(ordinal);
-    }
-
-    /// Row-major logits of `rows`, from a forward pass of the batch's full capacity.
-    fn logits(&self, network: &Mlp, rows: Range<usize>) -> candle_core::Result<Vec<f32>> {
-        let mut dense = vec![0.0; self.capacity * self.dense_width];
-        let mut codes = vec![0; self.capacity * self.code_width];
-        let (from, to) = (rows.start * self.dense_width, rows.end * self.dense_width);
-        dense[..to - from].copy_from_slice(&self.dense[from..to]);
-        let (from, to) = (rows.start * self.code_width, rows.end * self.code_width);
-        codes[..to - from].copy_from_slice(&self.codes[from..to]);
-        let (dense, codes) = Mlp::batch(self.capacity, dense, codes)?;
-        network
-            .forward(&dense, &codes)?
-            .narrow(0, 0, rows.len())?
-            .flatten_all()?
-            .to_vec1()
-    }
-
-    fn dead_letter(&self, row: usize, code: &'static str, message: String) -> DeadLetter {
-        DeadLetter {
-            ordinal: self.ordinals[row],
-            record_id: Some(self.record_ids[row].clone()),
-            stage: Stage::Infer,
-            code,
-            field: None,
-            message,
-        }
-    }
+/// A chunk's rows after filter, transform, validation and encoding.
+struct EncodedRows {
+    ids: StringArray,
+    kept: Option<BooleanArray>,
+    encoded: Encoded,
 }
 
-impl Results {
-    fn into_commit(mut self, claim: &Claim) -> anyhow::Result<ShardCommit> {
-        // Dead letters of validation and of inference come interleaved.
-        self.dead_letters.sort_by_key(|letter| letter.ordinal);
-        self.stats.add_outputs(&self.outputs);
-        let predictions = Predictions::new(self.record_ids.finish(), self.ordinals, self.outputs)?;
-        Ok(ShardCommit {
-            shard_no: claim.slice.shard_no,
-            epoch: claim.epoch,
-            output_hash: output_hash(
-                OutputHasher::new(
-                    claim.slice.first_ordinal,
-                    claim.slice.records,
-                    self.filtered,
-                ),
-                &predictions,
-                &self.dead_letters,
-            ),
-            predictions,
-            dead_letters: self.dead_letters,
-            filtered: self.filtered,
-            stats: serde_json::to_string(&self.stats)?,
-        })
-    }
+fn encode(prepared: &Prepared, rows: &RecordBatch) -> anyhow::Result<EncodedRows> {
+    let (ids, kept, columns): (_, _, Vec<ArrayRef>) = prepared.columns_of(rows)?;
+    fault::strike(Place::Encode, ids.iter().flatten()).map_err(anyhow::Error::msg)?;
+    Ok(EncodedRows {
+        ids,
+        kept,
+        encoded: prepared.bundle.encoder.encode(&columns)?,
+    })
 }
 
-fn output_hash(
-    mut hasher: OutputHasher,
-    predictions: &Predictions,
-    dead_letters: &[DeadLetter],
-) -> String {
-    for row in predictions.rows() {
-        hasher.prediction(&row);
-    }
-    for letter in dead_letters {
-        hasher.dead_letter(
-            letter.ordinal as i64,
-            letter.record_id.as_deref(),
-            letter.stage.as_str(),
-            letter.code,
-            letter.field.as_deref(),
-            &letter.message,
-        );
-    }
-    hasher.finish()
+fn halves(chunk: &Chunk) -> (Chunk, Chunk) {
+    let rows = chunk.rows.num_rows();
+    let middle = rows / 2;
+    let part = |range: Range<usize>| Chunk {
+        first_ordinal: chunk.first_ordinal + range.start as u64,
+        rows: chunk.rows.slice(range.start, range.len()),
+        unreadable: chunk
+            .unreadable
+            .range(range.clone())
+            .map(|(row, unreadable)| (row - range.start, unreadable.clone()))
+            .collect::<BTreeMap<_, _>>(),
+    };
+    (part(0..middle), part(middle..rows))
 }

@@ -27,7 +27,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("indicatif::", &["terminal.rs"]),
     ("parquet::", &["source/parquet"]),
     ("polars", &["source/row_sql"]),
-    ("candle_core::", &["model", "run/worker.rs"]),
+    ("candle_core::", &["model", "run/batch.rs"]),
     ("candle_nn::", &["model"]),
     ("rayon::", &["run/pipeline.rs"]),
     ("sqlx::", &["database"]),

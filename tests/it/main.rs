@@ -6,6 +6,10 @@
 mod architecture;
 /// Bad input of every kind: refused or set aside, and never visible.
 mod bad_input;
+/// Changes of the clocks, and clocks that are wrong.
+mod calendar;
+/// Files that change after the plan.
+mod changed_input;
 /// Exit codes, help, streams, locks.
 mod command_line;
 mod harness;
@@ -15,10 +19,14 @@ mod identity;
 mod kill;
 /// The ledger's promises, on both databases.
 mod ledger;
+/// Processes that vanish for want of memory.
+mod memory_pressure;
 /// Codecs, encodings, damaged pages and columns that can not serve.
 mod parquet_pages;
 /// Files, directories and globs: every record once, with its value.
 mod parquet_source;
+/// Records that fail, kill or hang whoever scores them.
+mod poison;
 /// A Postgres that fails, and narrow ways to it.
 mod postgres_faults;
 /// The servers that tests start, and what they are asked.
@@ -27,6 +35,8 @@ mod postgres_harness;
 mod postgres_source;
 /// The queue as the source.
 mod queue;
+/// Dead letters that are scored again.
+mod retry;
 /// `filter` and `transform`.
 mod row_sql;
 /// Law 4, as properties.
@@ -39,6 +49,10 @@ mod shared_run;
 mod signals;
 /// The fixtures against PyTorch's own predictions: what `make smoke` runs.
 mod smoke;
+/// `finish_by`, and what a stop leaves.
+mod stopping;
+/// Runs that can not be published any more.
+mod too_many_dead_letters;
 /// Runs that stopped midway, and who goes on with them.
 mod unfinished;
 /// `runs verify` against rows changed by hand.

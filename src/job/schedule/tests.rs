@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn schedule(zone: &str, grain: Grain) -> Schedule {
-    Schedule::new(zone, "0d", grain, 3).ok().unwrap()
+    Schedule::new(zone, "0d", grain, 3, None).ok().unwrap()
 }
 
 fn instant(zone: &str, local: &str) -> Timestamp {
@@ -160,7 +160,7 @@ fn dates_beyond_the_calendar_are_refused() {
         let failure = day.resolve(Some(text), Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(failure.class(), Class::Usage, "{text}");
     }
-    let far = Schedule::new("UTC", "-7304000d", Grain::Day, 3)
+    let far = Schedule::new("UTC", "-7304000d", Grain::Day, 3, None)
         .ok()
         .unwrap();
     assert_eq!(
@@ -181,7 +181,7 @@ fn a_schedule_that_makes_no_sense_names_the_key() {
         ("UTC", "tomorrow", Grain::Day, "date"),
         ("UTC", "2026-11-23T05", Grain::Day, "date"),
     ] {
-        let refused = Schedule::new(zone, date, grain, 3).err().unwrap();
+        let refused = Schedule::new(zone, date, grain, 3, None).err().unwrap();
         assert_eq!(refused.key, key, "{zone} {date}");
     }
     assert_eq!(
@@ -270,5 +270,98 @@ proptest! {
         let now = Timestamp::from_second(second).unwrap();
         let resolved = schedule.resolve(None, now).unwrap();
         prop_assert_eq!(schedule.resolve(Some(&resolved.to_string()), now).unwrap(), resolved);
+    }
+}
+
+fn deadline(zone: &str, finish_by: &str, local_now: &str) -> Timestamp {
+    let schedule = Schedule::new(zone, "0d", Grain::Day, 3, Some(finish_by));
+    let now = instant(zone, local_now);
+    schedule.ok().unwrap().deadline(now).unwrap()
+}
+
+#[test]
+fn a_start_has_until_the_clocks_next_show_finish_by() {
+    for (finish_by, now, expected) in [
+        ("06:00", "2026-11-25T02:00", "2026-11-25T06:00"),
+        ("06:00", "2026-11-25T05:59:59", "2026-11-25T06:00"),
+        ("06:00", "2026-11-25T06:00", "2026-11-26T06:00"),
+        ("06:00", "2026-11-25T22:00", "2026-11-26T06:00"),
+        ("00:30:15", "2026-12-31T23:00", "2027-01-01T00:30:15"),
+    ] {
+        let zone = "Europe/Berlin";
+        let expected = instant(zone, expected);
+        assert_eq!(
+            deadline(zone, finish_by, now),
+            expected,
+            "{finish_by} {now}"
+        );
+    }
+    assert!(
+        schedule("UTC", Grain::Day)
+            .deadline(Timestamp::UNIX_EPOCH)
+            .is_none()
+    );
+}
+
+#[test]
+fn a_finish_by_that_the_clocks_skip_or_show_twice_comes_once() {
+    let zone = "Europe/Berlin";
+    let utc = |text: &str| text.parse::<Timestamp>().unwrap();
+    // 02:30 is skipped: the clocks show 03:30 then.
+    let skipped = deadline(zone, "02:30", "2026-03-29T00:00");
+    assert_eq!(skipped, utc("2026-03-29T01:30:00Z"));
+    let twice = deadline(zone, "02:30", "2026-10-25T00:00");
+    assert_eq!(twice, utc("2026-10-25T00:30:00Z"), "the first of both");
+}
+
+#[test]
+fn a_finish_by_that_is_no_time_of_day_is_refused() {
+    for text in [
+        "",
+        "6",
+        "6:00",
+        "24:00",
+        "06:60",
+        "06:00:00:00",
+        "06:00Z",
+        "+6:00",
+        "soon",
+    ] {
+        let refused = Schedule::new("UTC", "0d", Grain::Day, 3, Some(text)).err();
+        assert_eq!(refused.unwrap().key, "finish_by", "{text}");
+    }
+}
+
+/// Whatever hour a nightly start falls on, and wherever the process's host believes to be: of nights
+/// around a change of the clocks each is meant once.
+#[test]
+fn around_changes_of_the_clocks_no_night_is_skipped_or_doubled() {
+    for (zone, first) in [
+        ("Europe/Berlin", date(2026, 3, 25)),
+        ("Europe/Berlin", date(2026, 10, 21)),
+        ("America/New_York", date(2026, 3, 4)),
+        ("America/New_York", date(2026, 10, 28)),
+        ("Australia/Lord_Howe", date(2026, 4, 1)),
+        ("Pacific/Apia", date(2011, 12, 26)),
+    ] {
+        let timezone = TimeZone::get(zone).unwrap();
+        for hour in 0..24 {
+            let mut nights = Vec::new();
+            for day in 0..9 {
+                let local = (first + day.days()).at(hour, 30, 0, 0);
+                // A day that a zone leaves out has no night: 2011-12-30 in Apia.
+                let now = timezone.to_timestamp(local).unwrap();
+                let seen = timezone.to_datetime(now).date();
+                if seen == local.date() {
+                    let night = schedule(zone, Grain::Day).resolve(None, now).unwrap();
+                    assert_eq!(night.to_string(), seen.to_string(), "{zone} {local}");
+                    nights.push(night);
+                }
+            }
+            let before = nights.len();
+            nights.dedup();
+            assert_eq!(nights.len(), before, "{zone} at {hour}: a night came twice");
+            assert!(before >= 8, "{zone} at {hour}: {before} nights");
+        }
     }
 }

@@ -11,8 +11,10 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
+use super::content::{Content, Stamp};
 use super::guarded;
 use crate::error::{Class, Failure};
+use crate::interrupt::Interrupt;
 
 const MAGIC: &[u8; 4] = b"PAR1";
 
@@ -39,34 +41,50 @@ pub struct InputFile {
     /// Number of rows.
     pub rows: u64,
     pub(super) metadata: ArrowReaderMetadata,
+    /// With `strict_input`, all its bytes.
+    content: Option<Content>,
 }
 
 /// The input: files in the order of their names, rows numbered through.
 pub struct ParquetInput {
     files: Vec<InputFile>,
     rows: u64,
+    interrupt: Interrupt,
 }
 
 impl ParquetInput {
     /// Lists the files that `pattern` (a file, a directory, or a glob) names and reads their
     /// footers. With `limit`, stops at the file that holds the limit's last row, and
-    /// [`rows`](Self::rows) is at most `limit`.
+    /// [`rows`](Self::rows) is at most `limit`. If `strict`, hashes all their bytes too.
     ///
     /// # Errors
-    /// No file matches (66); a file is not Parquet or its footer is damaged (65); I/O.
-    pub fn open(pattern: &str, limit: Option<u64>) -> anyhow::Result<Self> {
+    /// No file matches (66); a file is not Parquet or its footer is damaged (65); I/O; to stop is
+    /// requested (75 or 80).
+    pub fn open(
+        pattern: &str,
+        limit: Option<u64>,
+        strict: bool,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         let mut files = Vec::new();
         let mut rows = 0;
         for (name, path) in list(pattern)? {
             if limit.is_some_and(|limit| rows >= limit) {
                 break;
             }
-            let file = read_footer(name, path, rows)?;
+            let mut file = read_footer(name, path, rows)?;
+            if strict {
+                file.content = Some(Content::of(&mut open(&file.path)?, &file.path, interrupt)?);
+            }
             rows += file.rows;
             files.push(file);
         }
         let rows = limit.map_or(rows, |limit| rows.min(limit));
-        Ok(Self { files, rows })
+        Ok(Self {
+            files,
+            rows,
+            interrupt: interrupt.clone(),
+        })
     }
 
     /// The files, in order.
@@ -90,7 +108,8 @@ impl ParquetInput {
         self.rows
     }
 
-    /// Hash of the manifest: name, size and footer hash of each file, and the number of rows.
+    /// Hash of the manifest: name, size and footer hash of each file (and, with `strict_input`, the
+    /// hash of all its bytes), and the number of rows.
     pub fn digest(&self) -> String {
         let mut hasher = Sha256::new();
         for file in &self.files {
@@ -98,6 +117,9 @@ impl ParquetInput {
             hasher.update(&file.name);
             hasher.update(file.size_bytes.to_le_bytes());
             hasher.update(file.footer_sha256);
+            if let Some(content) = &file.content {
+                hasher.update(content.sha256);
+            }
         }
         hasher.update(self.rows.to_le_bytes());
         hex::encode(hasher.finalize())
@@ -109,6 +131,24 @@ impl ParquetInput {
             .files
             .partition_point(|file| file.first_ordinal + file.rows <= ordinal);
         self.files.get(index).map(|file| (index, file))
+    }
+
+    /// Opens the file with `index` for reading. What comes back tells later whether somebody has
+    /// written to it meanwhile.
+    ///
+    /// # Errors
+    /// It is gone, or is no longer the one of the manifest (65); I/O; to stop is requested while its
+    /// bytes are hashed (75 or 80).
+    pub(super) fn open_unchanged(&self, index: usize) -> anyhow::Result<(File, Stamp)> {
+        let input_file = &self.files[index];
+        let (mut file, stamp) = input_file.open_unchanged()?;
+        if let Some(content) = &input_file.content {
+            let path = &input_file.path;
+            if !content.is_of(&mut file, stamp, path, &self.interrupt)? {
+                return Err(input_file.changed().into());
+            }
+        }
+        Ok((file, stamp))
     }
 
     /// Where `ordinal` is, for messages: file name and row, counted from 0.
@@ -125,7 +165,7 @@ impl InputFile {
     ///
     /// # Errors
     /// If it is gone, or its size or footer are no longer those of the manifest (65), or on I/O.
-    pub(super) fn open_unchanged(&self) -> anyhow::Result<File> {
+    pub(super) fn open_unchanged(&self) -> anyhow::Result<(File, Stamp)> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Failure::data(format!(
@@ -137,16 +177,32 @@ impl InputFile {
             }
             opened => opened.with_context(|| format!("cannot open {}", self.path.display()))?,
         };
+        // Before the first byte: a write that comes after it shows.
+        let stamp = Stamp::of(&file, &self.path)?;
         let (size_bytes, footer) = footer_bytes(&mut file, &self.path)?;
         if size_bytes != self.size_bytes || sha256(&footer) != self.footer_sha256 {
-            return Err(Failure::data(format!(
-                "{} changed after the run was planned",
-                self.path.display()
-            ))
-            .hint("nothing is published; start the run again to plan it on the new content")
-            .into());
+            return Err(self.changed().into());
         }
-        Ok(file)
+        Ok((file, stamp))
+    }
+
+    /// Refuses what was read from an open file if it was written to since it was opened.
+    ///
+    /// # Errors
+    /// It was (65); I/O.
+    pub(super) fn refuse_written(&self, file: &File, opened: Stamp) -> anyhow::Result<()> {
+        match Stamp::of(file, &self.path)?.is_unwritten_since(opened) {
+            true => Ok(()),
+            false => Err(self.changed().into()),
+        }
+    }
+
+    fn changed(&self) -> Failure {
+        Failure::data(format!(
+            "{} changed after the run was planned",
+            self.path.display()
+        ))
+        .hint("nothing is published; start the run again to plan it on the new content")
     }
 }
 
@@ -184,6 +240,7 @@ pub(super) fn read_footer(
         first_ordinal,
         rows,
         metadata,
+        content: None,
     })
 }
 

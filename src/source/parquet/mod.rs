@@ -1,14 +1,16 @@
 //! Parquet files as a run's input.
 //!
 //! [`ParquetInput::open`] fixes the input: which files, in which order, of which size, with which
-//! footer. Ordinals count the rows through all files in that order. [`manifest`] makes the list,
-//! [`mod@projection`] decides which columns are read as which types, [`reader`] reads slices;
-//! [`rows`] writes the rows of one file as JSON.
+//! footer; `content` tells whether a file is still the same. Ordinals count the rows through all files in
+//! that order. [`manifest`] makes the list, [`mod@projection`] decides which columns are read as which
+//! types, [`reader`] reads slices, [`picked`] single rows; [`rows`] writes the rows of one file as JSON.
 //!
 //! Malformed files are data (exit 65), never a crash: arrow-rs treats panics on malformed input as
 //! ordinary bugs, so every call into it that looks at untrusted bytes is guarded against unwinding.
 
+mod content;
 pub mod manifest;
+pub mod picked;
 pub mod projection;
 pub mod reader;
 pub mod rows;
@@ -19,6 +21,7 @@ use std::path::Path;
 use crate::error::{Failure, panic_message};
 
 pub use manifest::{InputFile, ParquetInput};
+pub use picked::PickedReader;
 pub use projection::projection;
 pub use reader::ChunkReader;
 

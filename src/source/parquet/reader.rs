@@ -1,13 +1,15 @@
 //! Reading slices of ordinals as chunks.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::content::Stamp;
 use super::guarded;
-use super::manifest::ParquetInput;
+use super::manifest::{InputFile, ParquetInput};
 use super::projection::mask;
 use crate::error::Failure;
 use crate::source::{Chunk, Projection};
@@ -25,9 +27,67 @@ pub struct ChunkReader {
 
 struct OpenFile {
     index: usize,
-    batches: ParquetRecordBatchReader,
+    rows: OpenRows,
     /// Rows that were decoded beyond what was asked for.
     left_over: Option<RecordBatch>,
+}
+
+/// Rows of one file, as they are decoded.
+pub(super) struct OpenRows {
+    batches: ParquetRecordBatchReader,
+    handle: File,
+    opened: Stamp,
+}
+
+impl OpenRows {
+    /// Opens the file with `index`; `choose` says which of its rows are meant.
+    pub(super) fn open(
+        input: &ParquetInput,
+        index: usize,
+        projection: &Projection,
+        choose: impl FnOnce(
+            ParquetRecordBatchReaderBuilder<File>,
+        ) -> ParquetRecordBatchReaderBuilder<File>,
+    ) -> anyhow::Result<Self> {
+        let file = &input.files()[index];
+        let (handle, opened) = input.open_unchanged(index)?;
+        let batches = guarded(&file.path, "the file cannot be opened", || {
+            let handle = handle.try_clone()?;
+            let metadata = file.metadata.clone();
+            choose(
+                ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
+                    .with_projection(mask(projection, file)),
+            )
+            .build()
+        })?;
+        Ok(Self {
+            batches,
+            handle,
+            opened,
+        })
+    }
+
+    /// The next rows; `None` after the last.
+    ///
+    /// # Errors
+    /// The file was written to since it was opened, or is damaged (65); I/O.
+    pub(super) fn next(
+        &mut self,
+        file: &InputFile,
+        projection: &Projection,
+    ) -> anyhow::Result<Option<RecordBatch>> {
+        let decoded = guarded(&file.path, "a page cannot be read", || {
+            self.batches.next().transpose().map_err(Into::into)
+        });
+        // First: what is being written may look damaged.
+        file.refuse_written(&self.handle, self.opened)?;
+        let canonical = |batch: RecordBatch| {
+            projection
+                .canonical(&batch)
+                .map_err(|error| error.context(file.path.display().to_string()))
+        };
+        decoded?.map(canonical).transpose()
+    }
 }
 
 impl ChunkReader {
@@ -94,10 +154,7 @@ impl ChunkReader {
         if let Some(rows) = open.left_over.take() {
             return Ok(Some(rows));
         }
-        let decoded = guarded(&file.path, "a page cannot be read", || {
-            open.batches.next().transpose().map_err(Into::into)
-        })?;
-        match decoded {
+        match open.rows.next(file, &self.projection)? {
             Some(batch) if batch.num_rows() == 0 => Ok(None),
             Some(batch)
                 if self.position + batch.num_rows() as u64 > file.first_ordinal + file.rows =>
@@ -109,11 +166,7 @@ impl ChunkReader {
                 ))
                 .into())
             }
-            Some(batch) => self
-                .projection
-                .canonical(&batch)
-                .map(Some)
-                .map_err(|error| error.context(file.path.display().to_string())),
+            Some(batch) => Ok(Some(batch)),
             None => Err(Failure::data(format!(
                 "{} ends at row {}, but its footer promises {} rows",
                 file.path.display(),
@@ -128,7 +181,6 @@ impl ChunkReader {
     /// before it in its row group are skipped without being materialised.
     fn open_at(&self, index: usize) -> anyhow::Result<OpenFile> {
         let file = &self.input.files()[index];
-        let handle = file.open_unchanged()?;
         let mut skip = self.position - file.first_ordinal;
         let row_groups = file.metadata.metadata().row_groups();
         let mut first_group = 0;
@@ -140,17 +192,15 @@ impl ChunkReader {
             skip -= rows;
             first_group += 1;
         }
-        let batches = guarded(&file.path, "the file cannot be opened", || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
-                .with_projection(mask(&self.projection, file))
+        let rows = OpenRows::open(&self.input, index, &self.projection, |builder| {
+            builder
                 .with_row_groups((first_group..row_groups.len()).collect())
                 .with_offset(usize::try_from(skip).unwrap_or(usize::MAX))
                 .with_batch_size(self.chunk_rows)
-                .build()
         })?;
         Ok(OpenFile {
             index,
-            batches,
+            rows,
             left_over: None,
         })
     }

@@ -52,7 +52,7 @@ pub fn for_each_row(
     let file = read_footer(name, path.to_path_buf(), 0)?;
     let schema = file.metadata.schema();
     let id_index = check(path, schema, id_column)?;
-    let handle = file.open_unchanged()?;
+    let (handle, _) = file.open_unchanged()?;
     let mut batches = guarded(path, "the file cannot be opened", || {
         ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
             .with_batch_size(BATCH_ROWS)

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use anyhow::Context;
@@ -238,6 +239,23 @@ impl Located {
     }
 }
 
+/// The locator of some of a shard's records, given by their offsets in it.
+///
+/// # Errors
+/// Another version planned the run (78); the locator is damaged or of another shard (70).
+pub fn part(locator: &[u8], offsets: Range<usize>) -> anyhow::Result<Vec<u8>> {
+    let Located { ids, blocks } = Located::decode(locator)?;
+    if offsets.end > ids.len() {
+        return Err(Failure::internal("a shard remembers too few of its records").into());
+    }
+    let mut part = ShardBuilder::default();
+    for index in offsets {
+        let id = ids.is_valid(index).then(|| ids.value(index));
+        part.push(id, blocks.as_ref().map(|blocks| blocks[index]));
+    }
+    part.finish()
+}
+
 /// Seven bits a byte, the lowest first.
 fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
@@ -306,6 +324,16 @@ mod tests {
         let newer = [&[VERSION + 1], &good[1..]].concat();
         let failure = Located::decode(&newer).err().unwrap();
         assert_eq!(failure.class(), Class::Config);
+    }
+
+    #[test]
+    fn a_part_of_a_locator_is_one_of_its_records() {
+        let record = |n: u32| (Some(format!("r{n}")), Some(n * 7));
+        let records: Vec<Record> = (0..20).map(record).collect();
+        let whole = write(20, &records).of_shard(0).unwrap();
+        let expected = write(20, &records[3..9]).of_shard(0).unwrap();
+        assert_eq!(part(&whole, 3..9).unwrap(), expected);
+        assert!(part(&whole, 3..21).is_err());
     }
 
     proptest! {

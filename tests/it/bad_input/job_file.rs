@@ -23,13 +23,13 @@ fn an_unknown_key_is_named_with_file_line_allowed_keys_and_the_nearest_name() {
     let workspace = misspelt("id_column", "id_colum");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:7: unknown key `id_colum` in [source]; allowed: kind, path, table, where, query, url, url_file, password_command, on_conflict, columns, id_column, filter, transform, wait_for, wait, min_rows
+    error: job.toml:7: unknown key `id_colum` in [source]; allowed: kind, path, table, where, query, url, url_file, password_command, on_conflict, columns, strict_input, id_column, filter, transform, wait_for, wait, min_rows
     hint: did you mean `id_column`?
     ");
     let workspace = misspelt("batch_size", "batchsize");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:13: unknown key `batchsize` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease
+    error: job.toml:13: unknown key `batchsize` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease, grace, shard_timeout
     hint: did you mean `batch_size`?
     ");
     let workspace = misspelt("max_dead_letters", "maximum_of_failures");

@@ -114,7 +114,7 @@ fn report_tells_what_became_of_the_records() {
     let report = json_of(&workspace, &["report", RUN_NAME]);
     let counts = json!({
         "planned": 4, "predicted": 2, "dead_letters": 2, "duplicates": 1,
-        "filtered": 0, "erased": 0, "shards": 1
+        "filtered": 0, "erased": 0, "unfinished": 0, "shards": 1
     });
     assert_eq!(report["counts"], counts);
     assert_eq!(report["outputs"]["values"]["mean"], 5.0);

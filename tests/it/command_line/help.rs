@@ -11,7 +11,7 @@ fn help(command: &[&str]) -> String {
 
 #[test]
 fn every_command_has_help() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["run"],
         &["runs"],
@@ -23,6 +23,7 @@ fn every_command_has_help() {
         &["dead-letters"],
         &["dead-letters", "list"],
         &["dead-letters", "show"],
+        &["dead-letters", "retry"],
         &["dead-letters", "export"],
         &["db"],
         &["db", "migrate"],
@@ -45,7 +46,7 @@ fn the_help_lists_every_exit_code() {
     let help = help(&[]);
     let (_, codes) = help.split_once("Exit codes:").expect("exit codes");
     for code in [
-        "0", "64", "65", "66", "69", "70", "74", "75", "77", "78", "101",
+        "0", "64", "65", "66", "69", "70", "74", "75", "77", "78", "80", "101",
     ] {
         let listed = codes
             .lines()

@@ -163,7 +163,7 @@ fn dead_letters_come_back_letter_by_letter(home: &Home) {
         ordinal: 2 + row as u64,
         record_id: (row % 3 != 0).then(|| text.to_owned()),
         stage: stages[row % 3],
-        code: codes[row % 3],
+        code: codes[row % 3].into(),
         field: (row % 2 != 0).then(|| text.to_owned()),
         message: text.to_owned(),
     });

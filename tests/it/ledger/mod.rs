@@ -157,6 +157,7 @@ pub fn new_run(date: &str) -> NewRun {
     NewRun {
         job: "simple".to_owned(),
         logical_date: date.to_owned(),
+        parent_run_id: None,
         trial: false,
         reason: None,
         fingerprint: "fingerprint".to_owned(),
@@ -222,6 +223,7 @@ pub fn participant(owner: &str) -> Participant {
         pid: 4711,
         owner: owner.to_owned(),
         lease: Duration::from_hours(1),
+        chunk_rows: 512,
     }
 }
 
@@ -264,7 +266,7 @@ pub fn commit_of(
             letter.ordinal as i64,
             letter.record_id.as_deref(),
             letter.stage.as_str(),
-            letter.code,
+            &letter.code,
             letter.field.as_deref(),
             &letter.message,
         );
@@ -319,6 +321,7 @@ pub fn finish_of(
         .iter()
         .filter_map(|shard| shard.output_hash.as_deref());
     Ok(Finish {
+        parent: None,
         publication,
         totals,
         output_hash: run_hash(hashes),

@@ -248,7 +248,7 @@ fn a_table_that_is_emptied_withholds_the_run() {
     held.go_on(65);
     assert_eq!(results.published(DATE), [] as [[&str; 2]; 0]);
     let state = "SELECT state || ' ' || publication FROM runs";
-    assert_eq!(results.value(state), "completed withheld");
+    assert_eq!(results.value(state), "failed withheld");
     results.verify();
 }
 

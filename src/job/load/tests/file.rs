@@ -19,7 +19,7 @@ fn an_unknown_key_names_its_line_the_keys_there_are_and_the_nearest() {
     assert_eq!(
         message,
         "x.toml:7: unknown key `fliter` in [source]; allowed: kind, path, table, where, query, url, \
-         url_file, password_command, on_conflict, columns, id_column, filter, transform, wait_for, \
+         url_file, password_command, on_conflict, columns, strict_input, id_column, filter, transform, wait_for, \
          wait, min_rows"
     );
     assert_eq!(class, Class::Config);

@@ -158,7 +158,7 @@ fn a_wrong_set_is_a_usage_error_that_names_it() {
         ),
         (
             "run.batch_sizes=1",
-            "--set run.batch_sizes: unknown key `batch_sizes` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease",
+            "--set run.batch_sizes: unknown key `batch_sizes` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease, grace, shard_timeout",
         ),
         (
             "rum.workers=1",

@@ -1,2 +1,3 @@
-SELECT host, pid, version, started_at, ended_at, exit_code FROM run_attempts
-WHERE run_id = $1 ORDER BY attempt_id
+SELECT host, pid, version, started_at, ended_at, exit_code, owner, chunk_rows,
+       ended_at IS NULL AND alive_until > clock_timestamp() AS seems_alive
+FROM run_attempts WHERE run_id = $1 ORDER BY attempt_id

@@ -10,4 +10,4 @@ SET state = 'leased', epoch = epoch + 1, attempts = attempts + 1, owner = $2,
     lease_until = clock_timestamp() + make_interval(secs => $4)
 FROM claimable
 WHERE shards.run_id = $1 AND shards.shard_no = claimable.shard_no
-RETURNING shards.shard_no, first_ordinal, records, duplicates, input, epoch
+RETURNING shards.shard_no, first_ordinal, records, duplicates, input, epoch, attempts

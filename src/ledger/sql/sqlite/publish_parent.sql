@@ -1,0 +1,2 @@
+UPDATE runs SET publication = 'published', exit_code = 0
+WHERE run_id = ?1 AND state = 'completed' AND publication = 'withheld'

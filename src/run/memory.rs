@@ -1,0 +1,138 @@
+//! How much a process takes in hand at a time: what keeps its memory within `[run] max_memory`.
+//!
+//! A process that vanished without a word may have been ended for want of memory, by the system or by
+//! an allocation that failed. Nothing tells that from any other kill afterwards, so whoever comes next
+//! reads half as many rows at a time, down to a floor, and below it uses half as many workers. Nothing
+//! that a prediction depends on changes with it.
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use super::{Prepared, Settings};
+use crate::job::Job;
+use crate::ledger::{Attempt, Ledger, Run};
+use crate::report::resources::host_name;
+
+/// Rows that a worker reads at a time, at most.
+const CHUNK_ROWS: u64 = 8192;
+
+/// And at least, however small `max_memory` is.
+const SMALLEST_CHUNK_ROWS: u64 = 256;
+
+/// Worker threads, chunk size and the room for finished shards, within `max_memory`: at most a
+/// quarter of it for chunks and half of it for finished shards. The run has `records` records.
+pub fn settings(job: &Job, prepared: &Prepared, records: u64, workers: Option<usize>) -> Settings {
+    let wanted = match workers.unwrap_or(job.workers) {
+        // Respects CPU affinity and the quota of control groups.
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let finished_shard = job.shard_size.min(records) * prepared.bytes_per_output();
+    let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
+    // One shard in each worker's hands, one on its way into the database, one or more in wait.
+    let workers = wanted.min(shards.saturating_sub(2)).max(1);
+    let room = shards.saturating_sub(workers + 1).clamp(1, workers);
+    let chunk = job.max_memory_bytes / 4 / workers as u64 / prepared.bytes_per_row();
+    if workers < wanted {
+        tracing::warn!(
+            workers,
+            wanted,
+            "[run] max_memory allows fewer workers; a smaller shard_size would allow more"
+        );
+    }
+    Settings {
+        workers,
+        room,
+        chunk_rows: chunk.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize,
+        grace: job.grace,
+        shard_timeout: job.shard_timeout,
+    }
+}
+
+/// The same settings, smaller if the last process that worked on the run vanished.
+///
+/// # Errors
+/// The database's.
+pub fn after_a_vanished_attempt(
+    ledger: &mut Ledger,
+    run: &Run,
+    settings: Settings,
+) -> anyhow::Result<Settings> {
+    let is_shared = ledger.is_shared();
+    let attempts = ledger.attempts(run.run_id)?;
+    let mut gone = attempts
+        .iter()
+        .rev()
+        .filter(|attempt| !is_at_work(attempt, is_shared));
+    let vanished = gone
+        .next()
+        .filter(|attempt| attempt.ended_at.is_none())
+        .and_then(|attempt| attempt.chunk_rows);
+    let Some(before) = vanished else {
+        return Ok(settings);
+    };
+    let smaller = halved(settings, before);
+    tracing::warn!(
+        run = %run.name(),
+        chunk_rows = smaller.chunk_rows,
+        workers = smaller.workers,
+        "the process before this one vanished, perhaps for want of memory: reading {} rows at a time, after {before}",
+        smaller.chunk_rows
+    );
+    Ok(smaller)
+}
+
+/// After a process that read `before` rows at a time.
+fn halved(settings: Settings, before: u64) -> Settings {
+    let floor = SMALLEST_CHUNK_ROWS as usize;
+    // One process may have other settings than the one before it.
+    let before = usize::try_from(before)
+        .unwrap_or(usize::MAX)
+        .min(settings.chunk_rows);
+    let workers = match before <= floor {
+        true => settings.workers.div_ceil(2),
+        false => settings.workers,
+    };
+    Settings {
+        chunk_rows: (before / 2).max(floor),
+        workers,
+        room: settings.room.min(workers),
+        ..settings
+    }
+}
+
+/// Whether an attempt is under way. Its own host knows at once; of another one, its lease tells.
+fn is_at_work(attempt: &Attempt, is_shared: bool) -> bool {
+    let is_gone_here = || {
+        let pid = i32::try_from(attempt.pid).map(Pid::from_raw);
+        attempt.host == host_name() && pid.is_ok_and(|pid| kill(pid, None) == Err(Errno::ESRCH))
+    };
+    // Where there is one writer, it is here.
+    is_shared && attempt.ended_at.is_none() && attempt.seems_alive && !is_gone_here()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_halved_down_to_a_floor_and_then_workers() {
+        let full = Settings {
+            workers: 4,
+            room: 4,
+            chunk_rows: 8192,
+            grace: Duration::ZERO,
+            shard_timeout: Duration::MAX,
+        };
+        let sizes = |settings: Settings| (settings.chunk_rows, settings.workers);
+        assert_eq!(sizes(halved(full, 8192)), (4096, 4));
+        assert_eq!(sizes(halved(full, 300)), (256, 4));
+        assert_eq!(sizes(halved(full, 256)), (256, 2));
+        assert_eq!(sizes(halved(full, u64::MAX)), (4096, 4));
+        let single = Settings { workers: 1, ..full };
+        assert_eq!(sizes(halved(single, 256)), (256, 1));
+    }
+}

@@ -1,0 +1,89 @@
+//! What a shard, or a part of one, has come to.
+
+use arrow::array::StringBuilder;
+
+use crate::ledger::{Claim, ShardCommit};
+use crate::monitor::ShardStats;
+use crate::record::{DeadLetter, OutputHasher, Outputs, Predictions};
+
+/// Predictions (ordinals ascending), dead letters (in any order) and counts.
+pub(super) struct Results {
+    pub(super) record_ids: StringBuilder,
+    pub(super) ordinals: Vec<u64>,
+    pub(super) outputs: Outputs,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) filtered: u64,
+    pub(super) stats: ShardStats,
+}
+
+impl Results {
+    /// Nothing yet; `outputs` are empty ones of the model's kind.
+    pub(super) fn new(outputs: Outputs, records: usize) -> Self {
+        Self {
+            record_ids: StringBuilder::new(),
+            ordinals: Vec::with_capacity(records),
+            outputs,
+            dead_letters: Vec::new(),
+            filtered: 0,
+            stats: ShardStats::default(),
+        }
+    }
+
+    /// Takes what the records after these came to.
+    pub(super) fn append(&mut self, mut other: Results) {
+        for id in other.record_ids.finish().iter().flatten() {
+            self.record_ids.append_value(id);
+        }
+        self.ordinals.append(&mut other.ordinals);
+        self.outputs.append(other.outputs);
+        self.dead_letters.append(&mut other.dead_letters);
+        self.filtered += other.filtered;
+        self.stats.merge(&other.stats);
+    }
+
+    /// What the claim's process commits.
+    ///
+    /// # Errors
+    /// The parts do not belong together (70).
+    pub(super) fn into_commit(mut self, claim: &Claim) -> anyhow::Result<ShardCommit> {
+        // Dead letters of validation and of inference come interleaved.
+        self.dead_letters.sort_by_key(|letter| letter.ordinal);
+        self.stats.add_outputs(&self.outputs);
+        let predictions = Predictions::new(self.record_ids.finish(), self.ordinals, self.outputs)?;
+        let slice = &claim.slice;
+        Ok(ShardCommit {
+            shard_no: slice.shard_no,
+            epoch: claim.epoch,
+            output_hash: output_hash(
+                OutputHasher::new(slice.first_ordinal, slice.records, self.filtered),
+                &predictions,
+                &self.dead_letters,
+            ),
+            predictions,
+            dead_letters: self.dead_letters,
+            filtered: self.filtered,
+            stats: serde_json::to_string(&self.stats)?,
+        })
+    }
+}
+
+fn output_hash(
+    mut hasher: OutputHasher,
+    predictions: &Predictions,
+    dead_letters: &[DeadLetter],
+) -> String {
+    for row in predictions.rows() {
+        hasher.prediction(&row);
+    }
+    for letter in dead_letters {
+        hasher.dead_letter(
+            letter.ordinal as i64,
+            letter.record_id.as_deref(),
+            letter.stage.as_str(),
+            &letter.code,
+            letter.field.as_deref(),
+            &letter.message,
+        );
+    }
+    hasher.finish()
+}

@@ -1,0 +1,124 @@
+//! Reading single rows, wherever in the input they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+
+use super::manifest::{InputFile, ParquetInput};
+use super::reader::OpenRows;
+use crate::error::Failure;
+use crate::source::{Chunk, Projection};
+
+/// Reads rows by their ordinals in the input. Row groups without any of them are not touched, and
+/// each file is opened once a shard.
+pub struct PickedReader {
+    input: Arc<ParquetInput>,
+    projection: Arc<Projection>,
+    chunk_rows: usize,
+    /// Ordinals in the input, ascending.
+    rows: Vec<u64>,
+    /// How many of them were read.
+    position: usize,
+    /// Ordinal in the run of the first of them.
+    first_ordinal: u64,
+    open: Option<(usize, OpenRows)>,
+}
+
+impl PickedReader {
+    /// A reader of chunks of at most `chunk_rows` rows.
+    pub fn new(input: Arc<ParquetInput>, projection: Arc<Projection>, chunk_rows: usize) -> Self {
+        Self {
+            input,
+            projection,
+            chunk_rows,
+            rows: Vec::new(),
+            position: 0,
+            first_ordinal: 0,
+            open: None,
+        }
+    }
+
+    /// Makes these rows, given by their ordinals in the input, ascending, the next to read. In the
+    /// run they are numbered from `first_ordinal` on.
+    pub fn begin(&mut self, first_ordinal: u64, rows: Vec<u64>) {
+        self.rows = rows;
+        self.position = 0;
+        self.first_ordinal = first_ordinal;
+        self.open = None;
+    }
+
+    /// The next chunk; `None` after the last row.
+    ///
+    /// # Errors
+    /// A file changed since it was listed, or a page is damaged (65); I/O.
+    pub fn next(&mut self) -> anyhow::Result<Option<Chunk>> {
+        let Some(&row) = self.rows.get(self.position) else {
+            return Ok(None);
+        };
+        let input = self.input.clone();
+        let beyond = || Failure::internal(format!("row {row} is beyond the input"));
+        let (index, file) = input.file_of(row).ok_or_else(beyond)?;
+        let open = match self.open.take() {
+            Some((opened, rows)) if opened == index => rows,
+            _ => self.open_at(index, file)?,
+        };
+        let (_, open) = self.open.insert((index, open));
+        let batch = open.next(file, &self.projection)?.filter(|batch| {
+            let left = self.rows.len() - self.position;
+            (1..=left).contains(&batch.num_rows())
+        });
+        let rows = batch.ok_or_else(|| {
+            Failure::data(format!(
+                "{} does not hold the rows that its footer promises",
+                file.path.display()
+            ))
+        })?;
+        let first_ordinal = self.first_ordinal + self.position as u64;
+        self.position += rows.num_rows();
+        Ok(Some(Chunk {
+            first_ordinal,
+            rows,
+            unreadable: BTreeMap::new(),
+        }))
+    }
+
+    /// Opens the file with `index` for all rows from the next one on that are in it.
+    fn open_at(&self, index: usize, file: &InputFile) -> anyhow::Result<OpenRows> {
+        let end = file.first_ordinal + file.rows;
+        let wanted = self.rows[self.position..]
+            .iter()
+            .take_while(|row| **row < end)
+            .map(|row| row - file.first_ordinal);
+        let (groups, selection) = select(file, wanted);
+        OpenRows::open(&self.input, index, &self.projection, |builder| {
+            builder
+                .with_row_groups(groups)
+                .with_row_selection(selection)
+                .with_batch_size(self.chunk_rows)
+        })
+    }
+}
+
+/// The row groups that hold rows of the file (`wanted`, ascending), and these rows among theirs.
+fn select(file: &InputFile, wanted: impl Iterator<Item = u64>) -> (Vec<usize>, RowSelection) {
+    let mut wanted = wanted.peekable();
+    let (mut groups, mut selectors) = (Vec::new(), Vec::new());
+    let mut begin = 0;
+    for (index, group) in file.metadata.metadata().row_groups().iter().enumerate() {
+        let end = begin + group.num_rows() as u64;
+        if wanted.peek().is_some_and(|row| *row < end) {
+            groups.push(index);
+            let mut next = begin;
+            while let Some(row) = wanted.next_if(|row| *row < end) {
+                selectors.push(RowSelector::skip((row - next) as usize));
+                selectors.push(RowSelector::select(1));
+                next = row + 1;
+            }
+            selectors.push(RowSelector::skip((end - next) as usize));
+        }
+        begin = end;
+    }
+    // Merges neighbours, and drops what is empty.
+    (groups, RowSelection::from(selectors))
+}
