@@ -46,6 +46,7 @@ fn list(
     };
     let letters = ledger.dead_letters(run.run_id, filter, options.limit)?;
     let counts = ledger.dead_letter_counts(run.run_id)?;
+    let recovered = ledger.recovered(run.run_id)?;
     let total: u64 = counts
         .iter()
         .filter(|count| filter.code.is_none_or(|code| code == count.code))
@@ -62,6 +63,13 @@ fn list(
                 text,
                 "{} of {total} dead letters of {}; --limit shows more, `dead-letters export` all",
                 letters.len(),
+                run.name()
+            );
+        }
+        if recovered > 0 {
+            let _ = writeln!(
+                text,
+                "{recovered} records of {} were dead letters and have been scored by retries since",
                 run.name()
             );
         }

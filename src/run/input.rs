@@ -170,11 +170,11 @@ impl Input {
     /// A reader of the records of claimed shards.
     pub fn reader(&self, projection: &Arc<Projection>, chunk_rows: usize) -> Reader {
         match self {
-            Self::Parquet(input) => Reader::Parquet {
+            Self::Parquet(input) => Reader::Parquet(Box::new(FileReader {
                 reader: ChunkReader::new(input.clone(), projection.clone(), chunk_rows),
                 picked: PickedReader::new(input.clone(), projection.clone(), chunk_rows),
                 end: None,
-            },
+            })),
             Self::Postgres(input) => Reader::Postgres(PostgresReader::new(
                 input.clone(),
                 projection.clone(),
@@ -223,14 +223,7 @@ fn pool(
 /// Reads the records of one shard after another.
 pub enum Reader {
     /// From files.
-    Parquet {
-        /// Goes on where it stands.
-        reader: ChunkReader,
-        /// For shards of single rows.
-        picked: PickedReader,
-        /// Ordinal after the shard's last; `None` if its rows are single ones.
-        end: Option<u64>,
-    },
+    Parquet(Box<FileReader>),
     /// From a table or query.
     Postgres(PostgresReader),
     /// From the queue.
@@ -244,19 +237,8 @@ impl Reader {
     /// The shard's `input` is not of this source.
     pub fn begin(&mut self, slice: &ShardSlice) -> anyhow::Result<()> {
         match self {
-            Self::Parquet {
-                reader,
-                picked,
-                end,
-            } => {
-                *end = slice
-                    .input
-                    .is_empty()
-                    .then_some(slice.first_ordinal + slice.records);
-                match end {
-                    Some(_) => reader.seek(slice.first_ordinal),
-                    None => picked.begin(slice.first_ordinal, rows(&slice.input)),
-                }
+            Self::Parquet(reader) => {
+                reader.begin(slice);
                 Ok(())
             }
             Self::Postgres(reader) => {
@@ -272,16 +254,38 @@ impl Reader {
     /// The input is damaged or changed (65); I/O; the database's.
     pub fn next_chunk(&mut self) -> anyhow::Result<Option<Chunk>> {
         match self {
-            Self::Parquet {
-                reader,
-                picked,
-                end,
-            } => match end {
-                Some(end) => reader.next(*end),
-                None => picked.next(),
-            },
+            Self::Parquet(reader) => reader.next_chunk(),
             Self::Postgres(reader) => reader.next(),
             Self::Queue(reader) => reader.next_chunk(),
+        }
+    }
+}
+
+/// Reads rows of files, whole slices or single ones.
+pub struct FileReader {
+    /// Goes on where it stands.
+    reader: ChunkReader,
+    /// For shards of single rows.
+    picked: PickedReader,
+    /// Ordinal after the shard's last; `None` if its rows are single ones.
+    end: Option<u64>,
+}
+
+impl FileReader {
+    fn begin(&mut self, slice: &ShardSlice) {
+        if slice.input.is_empty() {
+            self.reader.seek(slice.first_ordinal);
+            self.end = Some(slice.first_ordinal + slice.records);
+        } else {
+            self.picked.begin(slice.first_ordinal, rows(&slice.input));
+            self.end = None;
+        }
+    }
+
+    fn next_chunk(&mut self) -> anyhow::Result<Option<Chunk>> {
+        match self.end {
+            Some(end) => self.reader.next(end),
+            None => self.picked.next_chunk(),
         }
     }
 }

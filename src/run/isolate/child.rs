@@ -54,7 +54,7 @@ pub fn serve(
         let line = line.context("cannot hear the parent")?;
         let slice: ShardSlice = serde_json::from_str(&line)?;
         let answer = match worker.score(&slice) {
-            Ok(Some(results)) => Answer::Scored(Part::of(results)),
+            Ok(Some(results)) => Answer::Scored(Box::new(Part::of(results))),
             Ok(None) => return Err(Failure::internal("nobody told a child to stop").into()),
             Err(error) => Answer::Failed(Failed::of(&error)),
         };

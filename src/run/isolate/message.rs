@@ -16,7 +16,7 @@ pub(super) enum Answer {
     /// It can be asked.
     Ready,
     /// What became of the part that it was asked for.
-    Scored(Part),
+    Scored(Box<Part>),
     /// That part can not be scored, through no fault of a record.
     Failed(Failed),
 }

@@ -52,7 +52,7 @@ impl PickedReader {
     ///
     /// # Errors
     /// A file changed since it was listed, or a page is damaged (65); I/O.
-    pub fn next(&mut self) -> anyhow::Result<Option<Chunk>> {
+    pub fn next_chunk(&mut self) -> anyhow::Result<Option<Chunk>> {
         let Some(&row) = self.rows.get(self.position) else {
             return Ok(None);
         };
