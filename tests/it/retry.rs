@@ -159,6 +159,10 @@ fn corrected_records_are_seen_with_those_of_the_run_they_belong_to() {
 fn a_run_that_was_withheld_is_published_with_its_retry_if_both_keep_the_limit() {
     for results in Results::in_each() {
         put_job(&results, PARQUET, "2");
+        // One shard, so that no run ends early.
+        let job = std::fs::read_to_string(results.workspace.path("job.toml")).expect("the job");
+        let job = job.replace("shard_size = 3", "shard_size = 100");
+        results.workspace.write("job.toml", job);
         put_input(&results, &FLAWED);
         results.lamplighter(&RUN).expect(65);
         assert_eq!(states(&results), ["1 completed withheld"]);
