@@ -31,6 +31,8 @@ enum Fault {
     Memory,
     /// It never ends.
     Hang,
+    /// It takes a while.
+    Slow,
 }
 
 /// Where a record is worked on.
@@ -42,7 +44,7 @@ pub enum Place {
     Infer,
 }
 
-const WORDS: [(&str, Fault); 7] = [
+const WORDS: [(&str, Fault); 8] = [
     ("error", Fault::Error),
     ("panic", Fault::Panic),
     ("encode-panic", Fault::EncodePanic),
@@ -50,6 +52,7 @@ const WORDS: [(&str, Fault); 7] = [
     ("overflow", Fault::Overflow),
     ("memory", Fault::Memory),
     ("hang", Fault::Hang),
+    ("slow", Fault::Slow),
 ];
 
 /// Reads the variable once, so that a mistake in it is told before anything is claimed.
@@ -129,6 +132,10 @@ impl Fault {
                     // Written to, so that it is really taken.
                     taken.push(vec![1_u8; 16 << 20]);
                 }
+            }
+            Fault::Slow => {
+                thread::sleep(Duration::from_secs(3));
+                Ok(())
             }
             Fault::Hang => loop {
                 thread::sleep(Duration::from_hours(1));

@@ -291,7 +291,7 @@ fn dry_run(
             .map(|shard| shard.duplicates.len() as u64)
             .sum(),
         shards: records.div_ceil(job.shard_size),
-        workers: settings(job, &prepared, records, request.workers).workers,
+        workers: settings(job, &prepared, records, request.workers, target.is_shared()).workers,
         fingerprint: prepared.fingerprint.clone(),
     };
     terminal.print_either(&summary, || describe(&summary))?;

@@ -83,7 +83,9 @@ pub(super) fn carry_out(
         .run(run_id)?
         .ok_or_else(|| Failure::internal(format!("run {run_id} is gone")))?;
     tracing::info!(run = %run.name(), records = run.planned, model = %format_args!("{} {}", run.model_name, run.model_version), "scoring");
-    let settings = settings(job, prepared, run.planned as u64, request.workers);
+    let planned = run.planned as u64;
+    let is_shared = ledger.is_shared();
+    let settings = settings(job, prepared, planned, request.workers, is_shared);
     let settings = after_a_vanished_attempt(ledger, &run, settings)?;
     let who = participant(job, settings.chunk_rows);
     let attempt = match ledger.begin_attempt(run_id, &who, request.exclusive)? {

@@ -1,19 +1,19 @@
-//! The side of a run that writes to the ledger: hands out shards, commits what comes back, and knows when
-//! to stop.
+//! The side of a run that knows how far it is: hands out shards, has committed what comes back, and knows
+//! when to stop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{RecvTimeoutError, Sender};
 
+use super::committer::{Done, Finished};
 use super::forecast::Forecast;
-use super::pipeline::{Crew, End, Progress, Scored, Settings, Share};
+use super::pipeline::{Crew, End, Progress, Settings, Share};
 use super::tolerance::{Tolerance, worst};
 use super::watch::Watch;
 use super::worker::Orders;
 use crate::error::{Class, Failure};
-use crate::ledger::{Claim, Committed, Ledger, Run, ShardCommit, ShardProgress, State};
-use crate::record::DUPLICATE_ID;
+use crate::ledger::{Claim, Committed, Ledger, Run, ShardProgress, State};
 
 /// Shards that a worker gets at once, at most.
 const LARGEST_BLOCK: usize = 8;
@@ -84,20 +84,21 @@ impl<'a> Dispatcher<'a> {
         &mut self,
         ledger: &mut Ledger,
         work: Sender<Vec<Claim>>,
-        results: &Receiver<Scored>,
+        finished: &Finished,
         progress: &mut dyn FnMut(Progress),
     ) -> anyhow::Result<End> {
         loop {
             self.hand_out(ledger, &work)?;
             if let Some(reason) = self.reason_to_stop(ledger)? {
-                return self.stop(ledger, work, results, reason);
+                return self.stop(ledger, work, finished, reason);
             }
             let patience = match self.in_hand {
                 0 => PEER_INTERVAL,
                 _ => REPORT_INTERVAL,
             };
-            match results.recv_timeout(crate::database::jittered(patience)) {
-                Ok(scored) => self.commit(ledger, &scored?)?,
+            let deadline = Instant::now() + crate::database::jittered(patience);
+            match finished.next(ledger, self.run.run_id, deadline) {
+                Ok(done) => self.take(ledger, &done?)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Failure::internal("all workers are gone").into());
@@ -179,8 +180,8 @@ impl<'a> Dispatcher<'a> {
             return Ok(None);
         };
         let planned = self.run.planned as u64;
-        // With nothing left, the end of the run judges.
-        if self.now.records >= planned || tolerance.can_be_kept(planned, &self.now) {
+        // With nothing left to begin, the end of the run judges.
+        if self.claimable == 0 || tolerance.can_be_kept(planned, &self.now) {
             return Ok(None);
         }
         self.too_many_dead_letters(ledger, &self.now, tolerance)
@@ -209,16 +210,19 @@ impl<'a> Dispatcher<'a> {
         &mut self,
         ledger: &mut Ledger,
         work: Sender<Vec<Claim>>,
-        results: &Receiver<Scored>,
+        finished: &Finished,
         reason: Failure,
     ) -> anyhow::Result<End> {
         self.orders.finish();
         drop(work);
-        if !self.drain(ledger, results, self.settings.grace)? {
+        if !self.drain(ledger, finished, self.settings.grace)? {
             self.orders.drop_all();
-            if !self.drain(ledger, results, DROPPING)? {
-                let text = "a worker does not let go of its shard";
-                self.end_process(ledger, &Failure::new(reason.class(), text));
+            // A commit that is under way is waited for; it has an end of its own.
+            while !self.drain(ledger, finished, DROPPING)? {
+                if self.watch.is_anybody_at_work() {
+                    let text = "a worker does not let go of its shard";
+                    self.end_process(ledger, &Failure::new(reason.class(), text));
+                }
             }
         }
         if self.look(ledger)? {
@@ -238,13 +242,13 @@ impl<'a> Dispatcher<'a> {
     fn drain(
         &mut self,
         ledger: &mut Ledger,
-        results: &Receiver<Scored>,
+        finished: &Finished,
         patience: Duration,
     ) -> anyhow::Result<bool> {
         let end = Instant::now() + patience;
         loop {
-            match results.recv_deadline(end) {
-                Ok(scored) => self.commit(ledger, &scored?)?,
+            match finished.next(ledger, self.run.run_id, end) {
+                Ok(done) => self.take(ledger, &done?)?,
                 Err(RecvTimeoutError::Timeout) => return Ok(false),
                 Err(RecvTimeoutError::Disconnected) => return Ok(true),
             }
@@ -320,15 +324,19 @@ impl<'a> Dispatcher<'a> {
         share.clamp(1, LARGEST_BLOCK)
     }
 
-    fn commit(&mut self, ledger: &mut Ledger, shard: &ShardCommit) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let committed = ledger.commit_shard(self.run.run_id, shard)?;
-        self.share.committing += begun.elapsed();
+    /// Notes what became of a shard.
+    fn take(&mut self, ledger: &mut Ledger, done: &Done) -> anyhow::Result<()> {
+        self.share.committing += done.elapsed;
         self.in_hand -= 1;
-        self.crew.heartbeat.let_go(shard.shard_no);
-        match committed {
+        self.crew.heartbeat.let_go(done.shard_no);
+        match done.committed {
             Committed::Yes => {
-                self.count(shard);
+                self.share.records += done.records;
+                self.now.completed_shards += 1;
+                self.now.records += done.records;
+                self.now.predicted += done.predicted;
+                self.now.dead_letters += done.dead_letters;
+                self.now.rejected += done.rejected;
                 Ok(())
             }
             Committed::Fenced if ledger.is_shared() => {
@@ -338,33 +346,17 @@ impl<'a> Dispatcher<'a> {
                 }
                 tracing::warn!(
                     run = %self.run.name(),
-                    shard = shard.shard_no,
+                    shard = done.shard_no,
                     "this process was silent for longer than [run] lease, and its claim lapsed: the shard is another's now, and nothing of it was written here"
                 );
                 Ok(())
             }
             Committed::Fenced => Err(Failure::internal(format!(
                 "shard {} was claimed by another process, which can not be with an exclusive ledger",
-                shard.shard_no
+                done.shard_no
             ))
             .into()),
         }
-    }
-
-    fn count(&mut self, shard: &ShardCommit) {
-        let letters = shard.dead_letters.iter();
-        let rejected = letters.filter(|letter| letter.code != DUPLICATE_ID).count() as u64;
-        let (dead_letters, predicted) = (
-            shard.dead_letters.len() as u64,
-            shard.predictions.len() as u64,
-        );
-        let records = predicted + dead_letters + shard.filtered;
-        self.share.records += records;
-        self.now.completed_shards += 1;
-        self.now.records += records;
-        self.now.predicted += predicted;
-        self.now.dead_letters += dead_letters;
-        self.now.rejected += rejected;
     }
 }
 

@@ -20,9 +20,19 @@ const CHUNK_ROWS: u64 = 8192;
 /// And at least, however small `max_memory` is.
 const SMALLEST_CHUNK_ROWS: u64 = 256;
 
+/// Threads that commit to one database: more wait for each other.
+const MOST_COMMITTERS: usize = 2;
+
 /// Worker threads, chunk size and the room for finished shards, within `max_memory`: at most a
-/// quarter of it for chunks and half of it for finished shards. The run has `records` records.
-pub fn settings(job: &Job, prepared: &Prepared, records: u64, workers: Option<usize>) -> Settings {
+/// quarter of it for chunks and half of it for finished shards. The run has `records` records, and
+/// `is_shared` says whether the ledger takes several writers.
+pub fn settings(
+    job: &Job,
+    prepared: &Prepared,
+    records: u64,
+    workers: Option<usize>,
+    is_shared: bool,
+) -> Settings {
     let wanted = match workers.unwrap_or(job.workers) {
         // Respects CPU affinity and the quota of control groups.
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -30,9 +40,17 @@ pub fn settings(job: &Job, prepared: &Prepared, records: u64, workers: Option<us
     };
     let finished_shard = job.shard_size.min(records) * prepared.bytes_per_output();
     let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
-    // One shard in each worker's hands, one on its way into the database, one or more in wait.
-    let workers = wanted.min(shards.saturating_sub(2)).max(1);
-    let room = shards.saturating_sub(workers + 1).clamp(1, workers);
+    // One connection is for everything else.
+    let committers = match is_shared {
+        true => MOST_COMMITTERS.min(job.sink.connections - 1),
+        false => 0,
+    };
+    // One shard in each worker's hands, some on their way into the database, one or more in wait.
+    let committing = committers.max(1);
+    let workers = wanted.min(shards.saturating_sub(committing + 1)).max(1);
+    let room = shards
+        .saturating_sub(workers + committing)
+        .clamp(1, workers);
     let chunk = job.max_memory_bytes / 4 / workers as u64 / prepared.bytes_per_row();
     if workers < wanted {
         tracing::warn!(
@@ -43,6 +61,7 @@ pub fn settings(job: &Job, prepared: &Prepared, records: u64, workers: Option<us
     }
     Settings {
         workers,
+        committers,
         room,
         chunk_rows: chunk.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize,
         grace: job.grace,
@@ -122,6 +141,7 @@ mod tests {
     fn rows_are_halved_down_to_a_floor_and_then_workers() {
         let full = Settings {
             workers: 4,
+            committers: 0,
             room: 4,
             chunk_rows: 8192,
             grace: Duration::ZERO,

@@ -3,7 +3,7 @@
 //! [`start`] is the whole of it. [`prepare`] opens and checks everything a run needs, before the ledger is touched. [`identity`]
 //! decides whether that is a run which is done, one to go on with, or a new one. [`plan`] fixes a new
 //! run's shards. [`attempt`] is one process's work on a run: [`memory`] says how much it takes in hand,
-//! [`pipeline`] works on the shards, which `dispatcher` hands out and commits, [`worker`] is what one thread does to one of them, [`isolate`] does it
+//! [`pipeline`] works on the shards, which `dispatcher` hands out and `committer` commits, [`worker`] is what one thread does to one of them, [`isolate`] does it
 //! in a process of its own if the shard kills, and [`finalize`] counts, reports and publishes.
 //!
 //! [`input`] is what is read, [`heartbeat`] keeps this process's claims alive where others may take them
@@ -12,6 +12,7 @@
 
 pub mod attempt;
 mod batch;
+mod committer;
 mod dispatcher;
 pub mod duplicates;
 pub mod finalize;

@@ -1,8 +1,8 @@
 //! The run's order of events: claim, score, commit.
 //!
-//! A rayon pool of explicit size scores; the calling thread alone writes to the ledger. It hands
-//! out blocks of neighbouring shards, so that a worker's reader can go on where it stands, and
-//! commits what comes back. What is handed out and what waits to be committed is bounded, and with
+//! A rayon pool of explicit size scores. The calling thread hands out blocks of neighbouring shards, so
+//! that a worker's reader can go on where it stands, and has what comes back committed: by itself, or by
+//! a few threads if the database takes several writers. What is handed out and what waits to be committed is bounded, and with
 //! it memory, whatever the input's size.
 //!
 //! Other processes may work on the same run. Then a shard may turn out to be another's by the time
@@ -14,12 +14,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::Prepared;
+use super::committer::{self, Finished};
 use super::dispatcher::Dispatcher;
 use super::heartbeat::Heartbeat;
 use super::isolate::{Isolation, Launcher};
@@ -28,13 +30,15 @@ use super::watch::Watch;
 use super::worker::{Orders, Worker};
 use crate::error::{Failure, panic_message};
 use crate::interrupt::Interrupt;
-use crate::ledger::{Claim, Ledger, Participant, Run, ShardCommit};
+use crate::ledger::{Access, Claim, Ledger, Participant, Run, ShardCommit};
 
 /// How a run works; nothing that a prediction depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Worker threads.
     pub workers: usize,
+    /// Threads that commit; 0 if the dispatcher does so itself.
+    pub committers: usize,
     /// Finished shards that may wait for the database.
     pub room: usize,
     /// Rows that a worker reads at a time.
@@ -109,7 +113,11 @@ pub fn execute(
     // A worker that is further ahead waits.
     let (scored, results) = bounded(settings.room);
     let (orders, watch) = (dispatcher.orders.clone(), dispatcher.watch.clone());
-    pool.in_place_scope(|scope| {
+    // Opened before the first claim: what can not be committed need not be scored.
+    let ledgers = (0..settings.committers)
+        .map(|_| ledger.target().open(Access::Look))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let work_on = |scope: &rayon::Scope<'_>, finished: Finished| {
         for index in 0..settings.workers {
             let (blocks, scored) = (blocks.clone(), scored.clone());
             let (orders, launcher) = (orders.clone(), crew.launcher.clone());
@@ -123,11 +131,23 @@ pub fn execute(
             scope.spawn(move |_| desk.serve(&blocks, &scored));
         }
         drop(scored);
-        let outcome = dispatcher.run(ledger, work, &results, progress);
+        let outcome = dispatcher.run(ledger, work, &finished, progress);
         orders.drop_all();
-        // Workers that wait for room must find that nobody will make any.
-        drop(results);
+        // Whoever waits for room must find that nobody will make any.
+        drop(finished);
         outcome
+    };
+    if ledgers.is_empty() {
+        return pool.in_place_scope(|scope| work_on(scope, Finished::Scored(results)));
+    }
+    thread::scope(|threads| {
+        let (done, finished) = unbounded();
+        for ledger in ledgers {
+            let (results, done) = (results.clone(), done.clone());
+            threads.spawn(move || committer::serve(ledger, run.run_id, &results, &done));
+        }
+        drop((results, done));
+        pool.in_place_scope(|scope| work_on(scope, Finished::Committed(finished)))
     })
 }
 

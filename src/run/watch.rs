@@ -31,6 +31,11 @@ impl Watch {
             .map(|(shard_no, _)| *shard_no)
     }
 
+    /// Whether any worker is at a shard.
+    pub(super) fn is_anybody_at_work(&self) -> bool {
+        self.lock().iter().any(Option::is_some)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Option<(u32, Instant)>>> {
         // What is inside is whole at any moment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -121,8 +121,10 @@ fn one_shard(results: &Results, more: &[&str]) -> Command {
 #[test]
 fn without_grace_the_shard_in_hand_is_dropped_and_scored_by_the_next_start() {
     let results = Results::in_sqlite();
-    let started = Started::new(&mut one_shard(&results, &["--set", "run.grace=0s"]));
-    started.until("scoring").send("TERM");
+    let mut command = one_shard(&results, &["--set", "run.grace=0s"]);
+    command.env("LAMPLIGHTER_FAULT", "slow:2013-10-01-US1877-EWR-0500");
+    let started = Started::new(&mut command);
+    started.until("a fault strikes").send("TERM");
     started.end().expect(75);
     assert_eq!(results.value("SELECT count(*) FROM predictions"), "0");
     let shard = "SELECT state || ' ' || attempts FROM shards";

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -52,6 +52,9 @@ const FATAL: u32 = 2;
 
 /// However small its part of a shard is, a child may take so long for it, or as long as for a shard.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often to look whether a shard is to be dropped.
+const LOOK_UP_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Exit codes of a child that SIGINT or SIGTERM ended: somebody else's wish, and nobody's fault.
 const BY_WISH: [i32; 2] = [130, 143];
@@ -162,7 +165,7 @@ impl Isolation {
         // One that can not be sent to is dead, which the answer tells.
         let answer = sent
             .map_err(|_| RecvTimeoutError::Disconnected)
-            .and_then(|()| child.answers.recv_timeout(timeout));
+            .and_then(|()| self.wait(&child.answers, timeout));
         match answer {
             Ok(Answer::Scored(part)) => {
                 self.child = Some(child);
@@ -185,12 +188,28 @@ impl Isolation {
         }
     }
 
+    /// Waits for an answer, for so long, or until the shard is to be dropped.
+    fn wait(
+        &self,
+        answers: &Receiver<Answer>,
+        timeout: Duration,
+    ) -> Result<Answer, RecvTimeoutError> {
+        let end = Instant::now() + timeout;
+        loop {
+            let next = end.min(Instant::now() + LOOK_UP_INTERVAL);
+            match answers.recv_deadline(next) {
+                Err(RecvTimeoutError::Timeout) if next < end && !self.orders.must_drop() => {}
+                answer => return answer,
+            }
+        }
+    }
+
     /// Starts a child and waits until it is ready.
     fn launch(&self, shard_no: u32) -> anyhow::Result<Running> {
         let mut how = String::new();
         for _ in 0..FAILED_LAUNCHES {
             let mut child = Running::start(&self.launcher.arguments)?;
-            match child.answers.recv_timeout(self.launcher.shard_timeout) {
+            match self.wait(&child.answers, self.launcher.shard_timeout) {
                 Ok(Answer::Ready) => return Ok(child),
                 Ok(Answer::Failed(failed)) => return Err(failed.into_failure().into()),
                 Ok(Answer::Scored(_)) => {
