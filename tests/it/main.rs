@@ -12,11 +12,11 @@ mod calendar;
 mod changed_input;
 /// Exit codes, help, streams, locks.
 mod command_line;
+/// Faults of every kind: nothing lost, nothing twice, no bit changed.
+mod faults;
 mod harness;
 /// Which run a start means, and which one consumers see.
 mod identity;
-/// `kill -9` and restart.
-mod kill;
 /// The ledger's promises, on both databases.
 mod ledger;
 /// Processes that vanish for want of memory.

@@ -236,7 +236,7 @@ $new -extensions root -subj "/CN=Lamplighter's tests" -keyout root.key -out root
 $new -extensions server -CA root.crt -CAkey root.key -keyout server.key -out server.crt
 "#;
 
-/// The directory with `initdb`, `pg_ctl` and `postgres`; `tests/postgres.sh` looks in the same
+/// The directory with `initdb`, `pg_ctl` and `postgres`; `tests/programs.sh` looks in the same
 /// places.
 fn binaries() -> PathBuf {
     let configured = Command::new("pg_config").arg("--bindir").output();
@@ -263,7 +263,7 @@ fn binaries() -> PathBuf {
                 .iter()
                 .all(|name| directory.join(name).is_file())
         })
-        .expect("PostgreSQL is not installed: `make test` installs it, or `make postgres` alone")
+        .expect("PostgreSQL is not installed: `make test` installs it, or `make programs` alone")
 }
 
 /// A database of a test's own. By the `postgres` of its cluster, unless said otherwise.
