@@ -10,6 +10,8 @@ pub mod pgbouncer;
 pub mod postgres;
 /// A small night, and whether a fault left its mark on it.
 pub mod night;
+/// What stands between a client and Postgres.
+pub mod proxy;
 /// Results in either database.
 pub mod results;
 /// Processes that are under way.
