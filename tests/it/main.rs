@@ -10,6 +10,8 @@ mod bad_input;
 mod calendar;
 /// Files that change after the plan.
 mod changed_input;
+/// Every fault many times over: `make chaos`.
+mod chaos;
 /// Exit codes, help, streams, locks.
 mod command_line;
 /// Faults of every kind: nothing lost, nothing twice, no bit changed.

@@ -9,6 +9,8 @@ pub mod clocks;
 pub mod conflicts;
 /// What goes away and comes back.
 pub mod connections;
+/// Disks without room, and files that may not be written.
+pub mod full;
 /// `kill -9` at any moment.
 pub mod killed;
 /// Networks that swallow what is sent.

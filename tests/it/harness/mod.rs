@@ -14,6 +14,8 @@ pub mod night;
 pub mod proxy;
 /// Results in either database.
 pub mod results;
+/// File systems that are small or read-only.
+pub mod small_disk;
 /// Processes that are under way.
 pub mod started;
 /// Faults at system calls.

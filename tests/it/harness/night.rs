@@ -21,9 +21,6 @@ use super::{Ended, flights, write_parquet};
 /// the model needs.
 const RECORDS: usize = 6000;
 
-/// Shards of a night, each committed by itself.
-pub const SHARDS: usize = 60;
-
 /// A database with records to score, and a job that scores them for any date.
 pub struct Night {
     pub results: Results,

@@ -18,21 +18,26 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row, ValueRef};
 use tokio::runtime::Runtime;
 
-use super::watched::{Watched, as_server_user};
+use super::small_disk::SmallDisk;
+use super::watched::{Watched, as_server_user, owned_directory};
 use super::{prediction_bits, runtime};
 
-/// The commands of a cluster's watcher; its arguments are the directory of the binaries and lines of
-/// `postgresql.conf`. The time limits of `pg_ctl` are no limits: a slow machine is not a failure.
+/// The commands of a cluster's watcher; its arguments are the directory of the binaries, where data
+/// and write-ahead log are to be (nothing: in its own directory), and lines of `postgresql.conf`. The time limits of `pg_ctl` are no limits: a slow machine is not a failure.
 const SCRIPT: &str = r#"
 binaries=$1
-shift
+data=$2
+wal=$3
+shift 3
 settings=$(printf '%s\n' "$@")
 create() {
-    "$binaries/initdb" -D "$directory/data" -A trust -E UTF8 --locale=C -U postgres -N --no-instructions &&
+    [ -z "$data" ] || ln -s "$data" "$directory/data"
+    "$binaries/initdb" -D "$directory/data" ${wal:+-X "$wal"} --wal-segsize=1 -A trust -E UTF8 --locale=C -U postgres -N --no-instructions &&
         printf '%s\n' "unix_socket_directories = '$directory'" "$settings" >>"$directory/data/postgresql.conf"
 }
 start() { "$binaries/pg_ctl" start -D "$directory/data" -l "$directory/log" -w -t 86400 -s; }
 stop() { "$binaries/pg_ctl" stop -D "$directory/data" -m immediate -w -t 86400 -s; }
+restart() { stop; start; }
 end() { stop; }
 "#;
 
@@ -72,6 +77,11 @@ impl Cluster {
     /// Starts a cluster for a test of its own, with lines of `postgresql.conf`. With a line on
     /// `listen_addresses` it gets a port that was free a moment before.
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_on(None, None, settings)
+    }
+
+    /// The same with data, or the write-ahead log, on disks of their own.
+    pub fn start_on(data: Option<&SmallDisk>, wal: Option<&SmallDisk>, settings: &[&str]) -> Self {
         let binaries = binaries();
         let port = match settings
             .iter()
@@ -86,7 +96,13 @@ impl Cluster {
         let port_line = format!("port = {port}");
         // The last line on a setting counts.
         let lines = SETTINGS.iter().chain(settings).copied();
-        let arguments: Vec<&OsStr> = [binaries.as_os_str()]
+        // Its own user can not create a directory on a disk, and wants one that is empty.
+        let [data, wal] = [data, wal].map(|disk| {
+            disk.map(|disk| owned_directory(&disk.path().join("postgres")))
+                .unwrap_or_default()
+        });
+        let arguments: Vec<&OsStr> = [&binaries, &data, &wal]
+            .map(|path| path.as_os_str())
             .into_iter()
             .chain(lines.chain([port_line.as_str()]).map(OsStr::new))
             .collect();
@@ -145,6 +161,11 @@ impl Cluster {
     /// Starts the stopped server again, with the same data, and waits until it can be asked.
     pub fn start_again(&self) {
         self.watched().call("start");
+    }
+
+    /// Starts the server again after whatever ended it.
+    pub fn restart(&self) {
+        self.watched().call("restart");
     }
 
     /// Restarts the server with these lines as its `pg_hba.conf`. By the socket, the superuser
