@@ -28,12 +28,12 @@ fn faults(kills: u64) -> Vec<Fault> {
         Box::new(move || killed::among_peers(kills)),
     ];
     if !pgbouncer::is_left_out() {
-        all.push(Box::new(move || killed::behind_pgbouncer(part(5))));
+        all.push(Box::new(move || killed::behind_pgbouncer(many)));
     }
     if !strace::is_left_out() {
-        all.push(Box::new(move || syscalls::killed_on_sqlite(part(4))));
-        all.push(Box::new(move || syscalls::killed_on_postgres(part(4))));
-        all.push(Box::new(move || syscalls::failing_disk(part(16))));
+        all.push(Box::new(move || syscalls::killed_on_sqlite(many)));
+        all.push(Box::new(move || syscalls::killed_on_postgres(many)));
+        all.push(Box::new(move || syscalls::failing_disk(part(8))));
         all.push(Box::new(move || syscalls::broken_connection(part(4))));
     }
     all.push(Box::new(move || connections::slept(some)));
@@ -60,10 +60,10 @@ fn faults(kills: u64) -> Vec<Fault> {
     all
 }
 
-fn table(kills: &str, tallies: &[Tally], minutes: u64) -> String {
+fn table(kills: &str, commit: &str, tallies: &[Tally], minutes: u64) -> String {
     let mut text = format!(
         "# What faults did\n\n\
-         `make chaos CHAOS={kills}` on {}, {}, commit {}, in {minutes} minutes.\n\n\
+         `make chaos CHAOS={kills}` on {}, {}, commit {commit}, in {minutes} minutes.\n\n\
          Each fault befalls runs of 6,000 records in 60 shards on the real binary. *Struck* counts the tries in\n\
          which the fault is seen to have happened. Then the run is completed, and every prediction and dead\n\
          letter is compared with an undisturbed run's, bit for bit. *Wrong exit codes* are ends that do not say the\n\
@@ -73,7 +73,6 @@ fn table(kills: &str, tallies: &[Tally], minutes: u64) -> String {
          |---|---:|---:|---:|---:|---:|---:|\n",
         jiff::Timestamp::now().strftime("%Y-%m-%d"),
         processor(),
-        commit(),
     );
     for tally in tallies {
         writeln!(
@@ -98,7 +97,10 @@ fn processor() -> String {
     let name = processors
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!("{} ({cores} cores)", name.map_or("an unknown processor", |(_, name)| name))
+    format!(
+        "{} ({cores} cores)",
+        name.map_or("an unknown processor", |(_, name)| name)
+    )
 }
 
 fn commit() -> String {
@@ -132,19 +134,24 @@ fn check_kept_table() {
 }
 
 fn run_all(kills: &str) {
+    // Before the table changes.
+    let commit = commit();
     let begun = Instant::now();
     let mut tallies: Vec<Tally> = Vec::new();
     for fault in faults(kills.parse().expect("a number of kills")) {
         let since = Instant::now();
         let tally = fault();
         let seconds = since.elapsed().as_secs();
-        println!("{}: {} of {} struck in {seconds} s", tally.fault, tally.struck, tally.tries);
+        println!(
+            "{}: {} of {} struck in {seconds} s",
+            tally.fault, tally.struck, tally.tries
+        );
         for note in &tally.notes {
             println!("    {note}");
         }
         tallies.push(tally);
         // Whatever comes next, what was measured is kept.
-        let text = table(kills, &tallies, begun.elapsed().as_secs() / 60);
+        let text = table(kills, &commit, &tallies, begun.elapsed().as_secs() / 60);
         fs::write(repository().join(TABLE), text).expect("the table");
     }
     for tally in tallies {

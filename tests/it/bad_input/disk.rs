@@ -22,7 +22,9 @@ fn run_into(workspace: &Workspace, path: &str) -> Ended {
 
 #[test]
 fn a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room() {
-    if !may_mount("bad_input::disk::a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room") {
+    if !may_mount(
+        "bad_input::disk::a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room",
+    ) {
         return;
     }
     let workspace = with_records(30_000, "[run]\nshard_size = 500\nworkers = 1\n");
@@ -57,7 +59,9 @@ fn a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room() {
 
 #[test]
 fn a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on() {
-    if !may_mount("bad_input::disk::a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on") {
+    if !may_mount(
+        "bad_input::disk::a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on",
+    ) {
         return;
     }
     let workspace = with_records(3, "");

@@ -12,9 +12,9 @@ pub fn deadlocked(tries: u64) -> Tally {
     let mut tally = Tally::new("deadlock with another session, of which ours is the victim");
     // Whoever looks for a deadlock first is its victim, and looks once.
     let name = night.database().name();
-    night
-        .database()
-        .execute(&format!("ALTER DATABASE {name} SET deadlock_timeout = '2s'"));
+    night.database().execute(&format!(
+        "ALTER DATABASE {name} SET deadlock_timeout = '2s'"
+    ));
     for date in (0..tries).map(date) {
         let mut other = night.database().session();
         other.execute("SET deadlock_timeout = '1h'");

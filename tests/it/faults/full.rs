@@ -54,11 +54,16 @@ pub fn full_server(tries: u64) -> Tally {
 
 /// Servers that end in panic, as their write-ahead log has no room.
 pub fn full_log(tries: u64) -> Tally {
-    let mut tally = Tally::new("the disk of the server's write-ahead log is full (PANIC), then a restart");
+    let mut tally =
+        Tally::new("the disk of the server's write-ahead log is full (PANIC), then a restart");
     let directory = directory();
     let wal = SmallDisk::at(directory.path().join("wal"), 64 << 20);
     // What was written before a checkpoint is not needed after it; room for the next try.
-    let cluster = Cluster::start_on(None, Some(&wal), &["wal_recycle = off", "min_wal_size = 2MB"]);
+    let cluster = Cluster::start_on(
+        None,
+        Some(&wal),
+        &["wal_recycle = off", "min_wal_size = 2MB"],
+    );
     let panics = || cluster.log().matches("PANIC:").count();
     for number in 0..tries {
         let night = Night::in_database(cluster.database());
@@ -108,13 +113,22 @@ pub fn read_only(tries: u64) -> Tally {
         let workspace = &night.results.workspace;
         let close = |path: &Path| {
             let is_directory = path.is_dir();
-            let [open, closed] = if is_directory { [0o755, 0o555] } else { [0o644, 0o444] };
+            let [open, closed] = if is_directory {
+                [0o755, 0o555]
+            } else {
+                [0o644, 0o444]
+            };
             set_mode(path, closed);
             let ended = without_privileges(workspace, &mut night.run(&date, &[]));
             set_mode(path, open);
             ended
         };
-        for name in ["lamplighter.db", "lamplighter.db-wal", "lamplighter.db.lock", ""] {
+        for name in [
+            "lamplighter.db",
+            "lamplighter.db-wal",
+            "lamplighter.db.lock",
+            "",
+        ] {
             let path = workspace.path(name);
             if !path.exists() {
                 continue;
@@ -123,7 +137,11 @@ pub fn read_only(tries: u64) -> Tally {
             tally.tries += 1;
             tally.struck += u64::from(ended.code != Some(0));
             // Where all files are there already, no directory needs to be written.
-            let codes = if name.is_empty() { &[74, 77, 0][..] } else { &[74, 77] };
+            let codes = if name.is_empty() {
+                &[74, 77, 0][..]
+            } else {
+                &[74, 77]
+            };
             night.judge_end(&date, &ended, codes, &mut tally);
         }
         night.complete(&date, &mut tally);
@@ -134,7 +152,8 @@ pub fn read_only(tries: u64) -> Tally {
 
 #[test]
 fn a_servers_full_disk_is_74_and_the_run_is_completed_once_there_is_room() {
-    let name = "faults::full::a_servers_full_disk_is_74_and_the_run_is_completed_once_there_is_room";
+    let name =
+        "faults::full::a_servers_full_disk_is_74_and_the_run_is_completed_once_there_is_room";
     if may_mount(name) {
         full_server(3).check(3);
     }
@@ -142,8 +161,7 @@ fn a_servers_full_disk_is_74_and_the_run_is_completed_once_there_is_room() {
 
 #[test]
 fn a_server_whose_log_has_no_room_panics_and_the_run_is_completed_after_a_restart() {
-    let name =
-        "faults::full::a_server_whose_log_has_no_room_panics_and_the_run_is_completed_after_a_restart";
+    let name = "faults::full::a_server_whose_log_has_no_room_panics_and_the_run_is_completed_after_a_restart";
     if may_mount(name) {
         full_log(2).check(2);
     }

@@ -90,9 +90,13 @@ pub fn on_sqlite(kills: u64) -> Tally {
 /// On Postgres, one process at a time.
 pub fn on_postgres(kills: u64) -> Tally {
     // Most of the time passes with waiting for the leases of the dead.
-    Tally::of_threads("SIGKILL at a random moment, Postgres", 4, |stream, tally| {
-        kill(tally, stream, kills.div_ceil(4), 1, Night::in_postgres);
-    })
+    Tally::of_threads(
+        "SIGKILL at a random moment, Postgres",
+        4,
+        |stream, tally| {
+            kill(tally, stream, kills.div_ceil(4), 1, Night::in_postgres);
+        },
+    )
 }
 
 /// On Postgres, several processes on one run.

@@ -1,15 +1,19 @@
 //! A workspace of its own for each test: a temporary directory, the real binary, a real database.
 
+/// Certificates for servers.
+mod certificates;
 /// The flights of the fixtures.
 pub mod flights;
 /// The flights scored by several processes on one Postgres.
 pub mod flights_on_postgres;
+/// A small night, and whether a fault left its mark on it.
+pub mod night;
 /// pgbouncer before Postgres.
 pub mod pgbouncer;
 /// Postgres, a database for each test.
 pub mod postgres;
-/// A small night, and whether a fault left its mark on it.
-pub mod night;
+/// Parquet files as tables.
+mod postgres_tables;
 /// What stands between a client and Postgres.
 pub mod proxy;
 /// Results in either database.

@@ -85,7 +85,12 @@ impl Tally {
 
     /// Whether there is no damage.
     pub fn is_clean(&self) -> bool {
-        [self.lost, self.doubled, self.wrong_bits, self.wrong_exit_codes] == [0; 4]
+        [
+            self.lost,
+            self.doubled,
+            self.wrong_bits,
+            self.wrong_exit_codes,
+        ] == [0; 4]
             && self.notes.is_empty()
     }
 
