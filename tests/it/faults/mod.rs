@@ -13,6 +13,8 @@ pub mod connections;
 pub mod full;
 /// `kill -9` at any moment.
 pub mod killed;
+/// The judge is judged.
+mod oracle;
 /// Networks that swallow what is sent.
 pub mod silence;
 /// A kill or an error at the N-th system call.
