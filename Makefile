@@ -11,7 +11,7 @@ LOCKED = $(if $(CI),--locked)
 CARGO_DENY = 0.20.2
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help build run test postgres smoke check fmt lint doc deny bench dist fixtures
+.PHONY: help build run test programs chaos smoke check fmt lint doc deny bench dist fixtures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,17 +30,22 @@ run: build ## score the flights of the fixtures for today into lamplighter.db, s
 	if [ -n "$$run" ]; then $(LAMPLIGHTER) report "$$run" --database $(DATABASE) || exit; fi; \
 	exit $$status
 
-test: postgres ## all tests
-	@if tests/postgres.sh has-pgbouncer; then \
-	    cargo test --release $(LOCKED); \
-	else \
-	    TEST_WITHOUT_PGBOUNCER=1 cargo test --release $(LOCKED) && \
-	    echo "the way through pgbouncer was NOT tested: it is missing and could not be installed"; \
-	fi
+# What can not be tested here, because a program could not be installed, is said at the end.
+TEST = untested=$$(tests/programs.sh untested); \
+    env $$(echo "$$untested" | sed -n 's/^\([A-Z_]*\) .*/\1=1/p') cargo test --release $(LOCKED)
+SAY_UNTESTED = echo "$$untested" | sed -n 's/^[A-Z_]* \(.*\)/NOT tested, for want of a program: \1/p' >&2
+
+test: programs ## all tests
+	@$(TEST) && $(SAY_UNTESTED)
 
 # The tests start servers of their own and need no running one.
-postgres: ## install Debian's postgresql and pgbouncer if they are missing (asks sudo)
-	@tests/postgres.sh
+programs: ## install the programs that tests start (postgresql, pgbouncer, strace, faketime) if they are missing (asks sudo)
+	@tests/programs.sh
+
+CHAOS = 500
+chaos: programs ## every fault many times over, on both databases; writes tests/CHAOS.md (CHAOS=500 kills of each kind)
+	@LAMPLIGHTER_CHAOS=$(CHAOS); export LAMPLIGHTER_CHAOS; \
+	$(TEST) --test it chaos:: -- --nocapture && $(SAY_UNTESTED)
 
 smoke: ## the fixtures' jobs against PyTorch's predictions, in seconds once built
 	cargo test --release $(LOCKED) --test it smoke::

@@ -10,13 +10,15 @@ mod bad_input;
 mod calendar;
 /// Files that change after the plan.
 mod changed_input;
+/// Every fault many times over: `make chaos`.
+mod chaos;
 /// Exit codes, help, streams, locks.
 mod command_line;
+/// Faults of every kind: nothing lost, nothing twice, no bit changed.
+mod faults;
 mod harness;
 /// Which run a start means, and which one consumers see.
 mod identity;
-/// `kill -9` and restart.
-mod kill;
 /// The ledger's promises, on both databases.
 mod ledger;
 /// Processes that vanish for want of memory.

@@ -1,8 +1,5 @@
 //! Several processes on one run in Postgres, whatever happens to one of them.
 
-use std::thread;
-use std::time::Duration;
-
 use crate::harness::Ended;
 use crate::harness::flights_on_postgres::{DATE, Flights, eventually, expected};
 use crate::harness::started::Started;
@@ -298,50 +295,4 @@ fn commits_that_take_longer_than_the_lease_lose_nothing() {
     }
     assert_eq!(flights.value("SELECT max(epoch) FROM shards"), "1");
     flights.check(DATE);
-}
-
-#[test]
-fn killed_at_random_moments_a_run_still_scores_every_record_once_and_alike() {
-    const KILLS: usize = 6;
-    let flights = Flights::new();
-    let mut kills = 0;
-    let mut random: u64 = 0x2545_F491_4F6C_DD1D;
-    // A date that completes before its kill strikes is checked, and the next one is begun.
-    for day in 1..=28 {
-        let date = format!("2026-01-{day:02}");
-        loop {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let mut command = flights.run(&date, "victim", 700, &["--set", "run.lease=2s"]);
-            let started = Started::new(&mut command);
-            // The moment itself is the fault: there is no event to wait for.
-            thread::sleep(Duration::from_millis(random % 700));
-            let survived = match kills < KILLS {
-                true => kill(started),
-                false => Some(started.end()),
-            };
-            match survived {
-                None => kills += 1,
-                Some(ended) => {
-                    ended.expect(0);
-                    break;
-                }
-            }
-        }
-        flights.check(&date);
-        if kills >= KILLS {
-            return;
-        }
-    }
-    panic!("only {kills} of {KILLS} kills struck: the run is faster than this test thinks");
-}
-
-/// Kills a process; what it said if it had ended before.
-fn kill(mut started: Started) -> Option<Ended> {
-    if started.is_alive() {
-        started.send("KILL");
-    }
-    let ended = started.end();
-    ended.code.is_some().then_some(ended)
 }

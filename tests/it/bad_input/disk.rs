@@ -1,76 +1,11 @@
 //! The disk: full, read-only, or not holding the database that it should (74).
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use super::{RUN, nothing_was_planned, numbered, put_batch, run, workspace};
+use crate::harness::small_disk::{SmallDisk, may_mount, set_mode, without_privileges};
 use crate::harness::{Ended, Workspace};
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").expect("this process").uid() == 0
-}
-
-/// Whether this process may mount file systems. If it may not, the test of this name is run in a
-/// user namespace, in which it may.
-fn may_mount(test: &str) -> bool {
-    if is_root() {
-        return true;
-    }
-    let ended = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount"])
-        .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", &format!("bad_input::disk::{test}")])
-        .output()
-        .expect("the program `unshare`");
-    let output = String::from_utf8_lossy(&ended.stdout);
-    assert!(
-        ended.status.success() && output.contains("1 passed"),
-        "{output}{}",
-        String::from_utf8_lossy(&ended.stderr)
-    );
-    false
-}
-
-/// A small file system of its own, unmounted when dropped.
-struct SmallDisk {
-    path: PathBuf,
-}
-
-impl SmallDisk {
-    fn at(path: PathBuf, bytes: usize) -> Self {
-        fs::create_dir_all(&path).expect("a directory");
-        let size = format!("size={bytes}");
-        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], &path);
-        Self { path }
-    }
-
-    fn make_read_only(&self) {
-        mount(&["-o", "remount,bind,ro"], &self.path);
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.path).status();
-        if !std::thread::panicking() {
-            assert!(unmounted.expect("umount").success());
-        }
-    }
-}
-
-#[track_caller]
-fn mount(options: &[&str], path: &Path) {
-    let mounted = Command::new("mount").args(options).arg(path).output();
-    let mounted = mounted.expect("the program `mount`");
-    assert!(
-        mounted.status.success(),
-        "a full or read-only disk can only be tested where file systems may be mounted \
-         (as root, or in a user namespace): {}",
-        String::from_utf8_lossy(&mounted.stderr)
-    );
-}
 
 /// A workspace with records to score.
 fn with_records(count: usize, job: &str) -> Workspace {
@@ -87,7 +22,9 @@ fn run_into(workspace: &Workspace, path: &str) -> Ended {
 
 #[test]
 fn a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room() {
-    if !may_mount("a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room") {
+    if !may_mount(
+        "bad_input::disk::a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room",
+    ) {
         return;
     }
     let workspace = with_records(30_000, "[run]\nshard_size = 500\nworkers = 1\n");
@@ -122,7 +59,9 @@ fn a_full_disk_is_74_and_the_same_run_is_completed_once_there_is_room() {
 
 #[test]
 fn a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on() {
-    if !may_mount("a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on") {
+    if !may_mount(
+        "bad_input::disk::a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on",
+    ) {
         return;
     }
     let workspace = with_records(3, "");
@@ -131,8 +70,8 @@ fn a_read_only_disk_is_74_with_path_and_hint_and_a_later_start_goes_on() {
     run_into(&workspace, "disk/lamplighter.db")
         .expect(74)
         .says(&["disk/lamplighter.db", "Read-only", "hint:"]);
-    mount(&["-o", "remount,bind,rw"], &disk.path);
-    let files = fs::read_dir(&disk.path).expect("the disk").count();
+    disk.make_writable();
+    let files = fs::read_dir(disk.path()).expect("the disk").count();
     assert_eq!(files, 0, "something was written");
     run_into(&workspace, "disk/lamplighter.db").expect(0);
 }
@@ -227,26 +166,13 @@ fn a_list_of_dead_letters_that_cannot_be_written_is_74() {
 
 /// Runs the job without root's power to pass over permissions.
 fn run_without_privileges(workspace: &Workspace) -> Ended {
-    let mut command = workspace.command(&RUN);
-    if !is_root() {
-        return Ended::of(&mut command);
-    }
-    let mut unprivileged = Command::new("setpriv");
-    unprivileged
-        .args(["--bounding-set", "-dac_override,-dac_read_search"])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_remove("DATABASE_URL")
-        .env_remove("DATABASE_URL_FILE")
-        .current_dir(workspace.path(""));
-    Ended::of(&mut unprivileged)
+    without_privileges(workspace, &mut workspace.command(&RUN))
 }
 
 #[test]
 fn input_that_may_not_be_read_is_77_and_named() {
     let workspace = with_records(3, "");
-    let input = workspace.path("input/a.parquet");
-    fs::set_permissions(input, fs::Permissions::from_mode(0o000)).expect("permissions");
+    set_mode(&workspace.path("input/a.parquet"), 0o000);
     run_without_privileges(&workspace)
         .expect(77)
         .says(&["input/a.parquet", "Permission denied"]);
@@ -256,16 +182,12 @@ fn input_that_may_not_be_read_is_77_and_named() {
 #[test]
 fn a_directory_that_may_not_be_written_is_77_with_path_and_hint() {
     let workspace = with_records(3, "");
-    let mode = |mode| {
-        let permissions = fs::Permissions::from_mode(mode);
-        fs::set_permissions(workspace.path(""), permissions).expect("permissions");
-    };
-    mode(0o555);
+    set_mode(&workspace.path(""), 0o555);
     run_without_privileges(&workspace).expect(77).says(&[
         "lamplighter.db",
         "Permission denied",
         "hint:",
     ]);
-    mode(0o755);
+    set_mode(&workspace.path(""), 0o755);
     run_without_privileges(&workspace).expect(0);
 }

@@ -97,35 +97,12 @@ impl Flights {
 
     /// Waits until a process holds a shard.
     pub fn until_it_holds(&self, started: &mut Started) {
-        let mut session = self.database.session();
-        eventually(|| {
-            assert!(started.is_alive(), "it ended before it held anything");
-            held_by(&mut session, started) > 0
-        });
+        until_it_holds(&self.database, started);
     }
 
-    /// Stops a process while it holds shards and is in no transaction. One in a transaction has
-    /// the row of its shard locked, and keeps it.
+    /// Stops a process while it holds shards and is in no transaction.
     pub fn stop_with_shards(&self, name: &str, started: &mut Started) -> bool {
-        let mut session = self.database.session();
-        let busy = format!(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE application_name = '{name}' AND datname = current_database()
-               AND (xact_start IS NOT NULL OR state <> 'idle')"
-        );
-        while started.is_alive() {
-            if held_by(&mut session, started) == 0 {
-                continue;
-            }
-            started.send("STOP");
-            // What it sent last may be under way still; what it waits for never ends.
-            let idle = (0..20).any(|_| session.value(&busy) == "0");
-            if idle && held_by(&mut session, started) > 0 {
-                return true;
-            }
-            started.send("CONT");
-        }
-        false
+        stop_with_shards(&self.database, name, started)
     }
 
     /// Every record once, and with the bits that it has on SQLite; of one generation.
@@ -170,14 +147,53 @@ impl Flights {
 
     /// Keeps all processes from committing a shard until it is committed or dropped.
     pub fn barrier(&self) -> PostgresSession {
-        let mut session = self.database.session();
-        session.begin();
-        session.execute("LOCK TABLE lamplighter.predictions IN SHARE MODE");
-        session
+        barrier(&self.database)
     }
 }
 
-fn held_by(session: &mut PostgresSession, started: &Started) -> u32 {
+/// Waits until a process holds a shard.
+pub fn until_it_holds(database: &Database, started: &mut Started) {
+    let mut session = database.session();
+    eventually(|| {
+        assert!(started.is_alive(), "it ended before it held anything");
+        held_by(&mut session, started) > 0
+    });
+}
+
+/// Stops a process while it holds shards and is in no transaction. One in a transaction has
+/// the row of its shard locked, and keeps it.
+pub fn stop_with_shards(database: &Database, name: &str, started: &mut Started) -> bool {
+    let mut session = database.session();
+    let busy = format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE application_name = '{name}' AND datname = current_database()
+           AND (xact_start IS NOT NULL OR state <> 'idle')"
+    );
+    while started.is_alive() {
+        if held_by(&mut session, started) == 0 {
+            continue;
+        }
+        started.send("STOP");
+        // What it sent last may be under way still; what it waits for never ends.
+        let idle = (0..20).any(|_| session.value(&busy) == "0");
+        if idle && held_by(&mut session, started) > 0 {
+            return true;
+        }
+        started.send("CONT");
+    }
+    false
+}
+
+/// Keeps all processes from committing a shard until it is committed or dropped.
+pub fn barrier(database: &Database) -> PostgresSession {
+    let mut session = database.session();
+    session.begin();
+    session.execute("LOCK TABLE lamplighter.predictions IN SHARE MODE");
+    session
+}
+
+/// Shards that a process holds.
+pub fn held_by(session: &mut PostgresSession, started: &Started) -> u32 {
     let held = session.value(&format!(
         "SELECT count(*) FROM lamplighter.shards WHERE state = 'leased' AND owner LIKE '%:{}:%'",
         started.id()

@@ -1,22 +1,38 @@
 //! A workspace of its own for each test: a temporary directory, the real binary, a real database.
 
+/// Certificates for servers.
+mod certificates;
 /// The flights of the fixtures.
 pub mod flights;
 /// The flights scored by several processes on one Postgres.
 pub mod flights_on_postgres;
+/// A small night, and whether a fault left its mark on it.
+pub mod night;
 /// pgbouncer before Postgres.
 pub mod pgbouncer;
 /// Postgres, a database for each test.
 pub mod postgres;
+/// Parquet files as tables.
+mod postgres_tables;
+/// What stands between a client and Postgres.
+pub mod proxy;
 /// Results in either database.
 pub mod results;
+/// File systems that are small or read-only.
+pub mod small_disk;
 /// Processes that are under way.
 pub mod started;
+/// Faults at system calls.
+pub mod strace;
+/// What faults did, counted.
+pub mod tally;
 /// Servers that end with the tests.
 mod watched;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -36,6 +52,15 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A program that tests start. Debian has some where not every user's path leads.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())
+}
+
 /// A directory with a database, in which lamplighter runs.
 pub struct Workspace {
     directory: TempDir,
@@ -45,6 +70,9 @@ pub struct Workspace {
 pub struct Ended {
     /// Exit code; `None` if a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    pub pid: Option<u32>,
     pub stdout: String,
     pub stderr: String,
     arguments: String,
@@ -229,17 +257,35 @@ fn texts(row: &sqlx::sqlite::SqliteRow) -> Vec<String> {
         .collect()
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "code {:?}, signal {:?}: {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.signal, self.arguments, self.stdout, self.stderr
+        )
+    }
+}
+
 impl Ended {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Self {
         let arguments = format!("{command:?}");
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let pid = child.id();
         let Output {
             status,
             stdout,
             stderr,
-        } = command.output().expect("the binary starts");
+        } = child.wait_with_output().expect("an end");
         Self {
             code: status.code(),
+            signal: status.signal(),
+            pid: Some(pid),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
             arguments,
@@ -249,14 +295,7 @@ impl Ended {
     /// Checks the exit code; says everything if it is another.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "{}\n--- stdout\n{}\n--- stderr\n{}",
-            self.arguments,
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.code, Some(code), "{self}");
         self
     }
 
@@ -264,13 +303,7 @@ impl Ended {
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(
-                self.stderr.contains(word),
-                "`{word}` is missing\n{}\n--- stdout\n{}\n--- stderr\n{}",
-                self.arguments,
-                self.stdout,
-                self.stderr
-            );
+            assert!(self.stderr.contains(word), "`{word}` is missing: {self}");
         }
         self
     }

@@ -3,8 +3,9 @@
 //! does not let through here.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::find_program;
 use super::postgres::{Cluster, Database, url};
 use super::watched::Watched;
 
@@ -94,18 +95,10 @@ impl Pgbouncer {
 /// Whether there is no pgbouncer, and `make test`, which could not install it, has said so and asked
 /// to go on without. Nobody else may leave it out.
 pub fn is_left_out() -> bool {
-    find().is_none() && std::env::var_os("TEST_WITHOUT_PGBOUNCER").is_some()
+    find_program("pgbouncer").is_none() && std::env::var_os("TEST_WITHOUT_PGBOUNCER").is_some()
 }
 
 fn binary() -> PathBuf {
-    find().expect("pgbouncer is not installed: `make test` installs it, or `make postgres` alone")
-}
-
-/// Debian has it where not every user's path leads.
-fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([Path::new("/usr/sbin").to_owned()])
-        .map(|directory| directory.join("pgbouncer"))
-        .find(|binary| binary.is_file())
+    find_program("pgbouncer")
+        .expect("pgbouncer is not installed: `make test` installs it, or `make programs` alone")
 }

@@ -3,36 +3,40 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row, ValueRef};
 use tokio::runtime::Runtime;
 
-use super::watched::{Watched, as_server_user};
+use super::certificates::{CERTIFICATES, OPENSSL};
+use super::small_disk::SmallDisk;
+use super::watched::{Watched, as_server_user, owned_directory};
 use super::{prediction_bits, runtime};
 
-/// The commands of a cluster's watcher; its arguments are the directory of the binaries and lines of
-/// `postgresql.conf`. The time limits of `pg_ctl` are no limits: a slow machine is not a failure.
+pub use super::postgres_tables::load_parquet;
+
+/// The commands of a cluster's watcher; its arguments are the directory of the binaries, where data
+/// and write-ahead log are to be (nothing: in its own directory), and lines of `postgresql.conf`. The time limits of `pg_ctl` are no limits: a slow machine is not a failure.
 const SCRIPT: &str = r#"
 binaries=$1
-shift
+data=$2
+wal=$3
+shift 3
 settings=$(printf '%s\n' "$@")
 create() {
-    "$binaries/initdb" -D "$directory/data" -A trust -E UTF8 --locale=C -U postgres -N --no-instructions &&
+    [ -z "$data" ] || ln -s "$data" "$directory/data"
+    "$binaries/initdb" -D "$directory/data" ${wal:+-X "$wal"} --wal-segsize=1 -A trust -E UTF8 --locale=C -U postgres -N --no-instructions &&
         printf '%s\n' "unix_socket_directories = '$directory'" "$settings" >>"$directory/data/postgresql.conf"
 }
 start() { "$binaries/pg_ctl" start -D "$directory/data" -l "$directory/log" -w -t 86400 -s; }
 stop() { "$binaries/pg_ctl" stop -D "$directory/data" -m immediate -w -t 86400 -s; }
+restart() { stop; start; }
 end() { stop; }
 "#;
 
@@ -72,6 +76,11 @@ impl Cluster {
     /// Starts a cluster for a test of its own, with lines of `postgresql.conf`. With a line on
     /// `listen_addresses` it gets a port that was free a moment before.
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_on(None, None, settings)
+    }
+
+    /// The same with data, or the write-ahead log, on disks of their own.
+    pub fn start_on(data: Option<&SmallDisk>, wal: Option<&SmallDisk>, settings: &[&str]) -> Self {
         let binaries = binaries();
         let port = match settings
             .iter()
@@ -86,7 +95,13 @@ impl Cluster {
         let port_line = format!("port = {port}");
         // The last line on a setting counts.
         let lines = SETTINGS.iter().chain(settings).copied();
-        let arguments: Vec<&OsStr> = [binaries.as_os_str()]
+        // Its own user can not create a directory on a disk, and wants one that is empty.
+        let [data, wal] = [data, wal].map(|disk| {
+            disk.map(|disk| owned_directory(&disk.path().join("postgres")))
+                .unwrap_or_default()
+        });
+        let arguments: Vec<&OsStr> = [&binaries, &data, &wal]
+            .map(|path| path.as_os_str())
             .into_iter()
             .chain(lines.chain([port_line.as_str()]).map(OsStr::new))
             .collect();
@@ -145,6 +160,11 @@ impl Cluster {
     /// Starts the stopped server again, with the same data, and waits until it can be asked.
     pub fn start_again(&self) {
         self.watched().call("start");
+    }
+
+    /// Starts the server again after whatever ended it.
+    pub fn restart(&self) {
+        self.watched().call("restart");
     }
 
     /// Restarts the server with these lines as its `pg_hba.conf`. By the socket, the superuser
@@ -214,29 +234,7 @@ impl Cluster {
     }
 }
 
-const OPENSSL: &str = "[req]
-distinguished_name = name
-prompt = no
-[name]
-commonName = localhost
-[root]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign
-[server]
-basicConstraints = critical, CA:FALSE
-subjectAltName = DNS:localhost, IP:127.0.0.1
-extendedKeyUsage = serverAuth
-";
-
-const CERTIFICATES: &str = r#"
-umask 077
-cd "$1"
-new="openssl req -x509 -config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
-$new -extensions root -subj "/CN=Lamplighter's tests" -keyout root.key -out root.crt
-$new -extensions server -CA root.crt -CAkey root.key -keyout server.key -out server.crt
-"#;
-
-/// The directory with `initdb`, `pg_ctl` and `postgres`; `tests/postgres.sh` looks in the same
+/// The directory with `initdb`, `pg_ctl` and `postgres`; `tests/programs.sh` looks in the same
 /// places.
 fn binaries() -> PathBuf {
     let configured = Command::new("pg_config").arg("--bindir").output();
@@ -263,7 +261,7 @@ fn binaries() -> PathBuf {
                 .iter()
                 .all(|name| directory.join(name).is_file())
         })
-        .expect("PostgreSQL is not installed: `make test` installs it, or `make postgres` alone")
+        .expect("PostgreSQL is not installed: `make test` installs it, or `make programs` alone")
 }
 
 /// A database of a test's own. By the `postgres` of its cluster, unless said otherwise.
@@ -493,113 +491,4 @@ fn texts(row: &PgRow) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// Loads a Parquet file into a table with the file's columns, created if it is not there yet, so
-/// that several files make one table. `table` is written as in SQL, with its schema and quotes.
-pub fn load_parquet(database: &Database, table: &str, path: &Path, id_column: Option<&str>) {
-    let file = File::open(path).expect("a file");
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
-    let mut columns: Vec<String> = reader
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| {
-            format!(
-                "{} {}",
-                quoted(field.name()),
-                postgres_type(field.data_type())
-            )
-        })
-        .collect();
-    if let Some(id_column) = id_column {
-        columns.push(format!("PRIMARY KEY ({})", quoted(id_column)));
-    }
-    let mut session = database.session();
-    session.execute(&format!(
-        "CREATE TABLE IF NOT EXISTS {table} ({})",
-        columns.join(", ")
-    ));
-    let names: Vec<String> = reader
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| quoted(field.name()))
-        .collect();
-    let mut rows = String::new();
-    for batch in reader.build().expect("a reader") {
-        write_rows(&batch.expect("rows"), &mut rows);
-    }
-    let copy = format!("COPY {table} ({}) FROM STDIN", names.join(", "));
-    session.copy_in(&copy, rows.as_bytes());
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// The type that holds every value of a column but a timestamp's nanoseconds.
-fn postgres_type(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Boolean => "boolean",
-        DataType::Int8 | DataType::Int16 | DataType::UInt8 => "smallint",
-        DataType::Int32 | DataType::UInt16 => "integer",
-        DataType::Int64 | DataType::UInt32 => "bigint",
-        DataType::UInt64 => "numeric(20)",
-        DataType::Float32 => "real",
-        DataType::Float64 => "double precision",
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text",
-        DataType::Date32 => "date",
-        DataType::Timestamp(unit, zone) => {
-            assert!(*unit != TimeUnit::Nanosecond, "Postgres has microseconds");
-            match zone {
-                Some(_) => "timestamp with time zone",
-                None => "timestamp",
-            }
-        }
-        DataType::Decimal128(precision, scale) => return format!("numeric({precision}, {scale})"),
-        DataType::Dictionary(_, values) => return postgres_type(values),
-        other => panic!("no type of Postgres is chosen for {other}"),
-    }
-    .to_owned()
-}
-
-/// Appends rows in the text format of `COPY`. Floats come out with the digits that identify them.
-fn write_rows(batch: &RecordBatch, rows: &mut String) {
-    let columns: Vec<_> = batch
-        .columns()
-        .iter()
-        .map(|column| {
-            // Names of time zones are not built in; the moments are the same.
-            let column = match column.data_type() {
-                DataType::Timestamp(unit, Some(_)) => {
-                    let numbers = cast(column, &DataType::Int64).expect("numbers");
-                    cast(&numbers, &DataType::Timestamp(*unit, Some("+00:00".into())))
-                }
-                _ => Ok(column.clone()),
-            };
-            cast(&column.expect("moments"), &DataType::Utf8).expect("a column that prints")
-        })
-        .collect();
-    for row in 0..batch.num_rows() {
-        for (index, column) in columns.iter().enumerate() {
-            if index > 0 {
-                rows.push('\t');
-            }
-            if column.is_null(row) {
-                rows.push_str("\\N");
-                continue;
-            }
-            for character in column.as_string::<i32>().value(row).chars() {
-                match character {
-                    '\\' => rows.push_str("\\\\"),
-                    '\t' => rows.push_str("\\t"),
-                    '\n' => rows.push_str("\\n"),
-                    '\r' => rows.push_str("\\r"),
-                    other => rows.push(other),
-                }
-            }
-        }
-        rows.push('\n');
-    }
 }

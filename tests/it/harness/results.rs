@@ -23,9 +23,14 @@ impl Results {
     }
 
     pub fn in_postgres() -> Self {
+        Self::in_database(cluster().database())
+    }
+
+    /// In an empty database of any cluster.
+    pub fn in_database(database: Database) -> Self {
         let results = Self {
             workspace: Workspace::new(),
-            postgres: Some(cluster().database()),
+            postgres: Some(database),
         };
         results.lamplighter(&["db", "migrate"]).expect(0);
         results

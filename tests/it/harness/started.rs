@@ -1,6 +1,7 @@
 //! A process that is under way, and what is done to it.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -74,6 +75,12 @@ impl Started {
         assert!(sent.success(), "{} is gone", self.arguments);
     }
 
+    /// Kills it, unless it has ended, and waits for its end.
+    pub fn killed(mut self) -> Ended {
+        self.child.kill().expect("a kill");
+        self.end()
+    }
+
     /// Whether it has not ended yet.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("a process").is_none()
@@ -90,6 +97,8 @@ impl Started {
         }
         Ended {
             code: status.code(),
+            signal: status.signal(),
+            pid: Some(self.id()),
             stdout: stdout.join().expect("text"),
             stderr: said.0.clone(),
             arguments: self.arguments.clone(),

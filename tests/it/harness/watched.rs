@@ -11,10 +11,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::small_disk::is_root;
 
 /// What every watcher does. Each server's script comes before it and defines its commands as shell
 /// functions, `end` among them: what to do before the directory is removed.
@@ -109,24 +110,49 @@ fn line(answers: &mut impl BufRead) -> String {
 
 /// A command that runs as the user that servers run as.
 pub fn as_server_user(program: impl AsRef<OsStr>) -> Command {
-    let itself = fs::metadata("/proc/self").expect("a process of Linux");
-    let mut command = if itself.uid() == 0 {
-        let (user, group) = ["postgres", "nobody"]
-            .into_iter()
-            .find_map(ids)
-            .expect("a user `postgres` or `nobody`, as servers do not run as root");
-        let mut command = Command::new("setpriv");
-        command
-            .args([format!("--reuid={user}"), format!("--regid={group}")])
-            .args(["--clear-groups", "--"])
-            .arg(program);
-        command
-    } else {
-        Command::new(program)
+    let mut command = match server_user() {
+        Some((user, group)) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args([format!("--reuid={user}"), format!("--regid={group}")])
+                .args(["--clear-groups", "--"])
+                .arg(program);
+            command
+        }
+        None if is_root() => {
+            // In a namespace where there is no other user, one that is taken for another.
+            let mut command = Command::new("unshare");
+            command
+                .args(["--user", "--map-user=1000", "--map-group=1000", "--"])
+                .arg(program);
+            command
+        }
+        None => Command::new(program),
     };
     // The tests' own directory may be closed to that user.
     command.current_dir("/").env("LC_ALL", "C");
     command
+}
+
+/// A new directory that belongs to that user.
+pub fn owned_directory(path: &Path) -> PathBuf {
+    fs::create_dir(path).expect("a directory");
+    if let Some((user, group)) = server_user() {
+        std::os::unix::fs::chown(path, Some(user), Some(group)).expect("an owner");
+    }
+    path.to_owned()
+}
+
+/// User and group that servers run as, if it is not the tests' own.
+fn server_user() -> Option<(u32, u32)> {
+    // Among root's first users there are none but root where a namespace has no others.
+    let users = fs::read_to_string("/proc/self/uid_map").expect("a process of Linux");
+    let is_alone = users.lines().all(|line| line.ends_with(" 1"));
+    if !is_root() || is_alone {
+        return None;
+    }
+    let user = ["postgres", "nobody"].into_iter().find_map(ids);
+    Some(user.expect("a user `postgres` or `nobody`, as servers do not run as root"))
 }
 
 /// User and group id of a user of this machine.

@@ -1,131 +1,24 @@
-use std::fs;
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
 use crate::harness::Ended;
 use crate::harness::flights_on_postgres::{DATE, Flights};
-use crate::harness::postgres::cluster;
-
-/// Stands between client and server. Of some commits it keeps the answer: the server has
-/// committed, and the client is disconnected before it hears so.
-struct Proxy {
-    kept: Arc<AtomicUsize>,
-}
+use crate::harness::proxy::{Message, Proxy, Then};
 
 /// Whether to keep the answer to a connection's COMMIT; it is told whether rows were copied since
 /// the one before.
 type Choice = dyn FnMut(bool) -> bool + Send;
 
-impl Proxy {
-    /// One that listens in `directory` as a server of port 5432 does.
-    fn start(directory: &Path, choose: Box<Choice>) -> Self {
-        let listener = UnixListener::bind(directory.join(".s.PGSQL.5432")).expect("a socket");
-        let server = cluster()
-            .socket_directory()
-            .join(format!(".s.PGSQL.{}", cluster().port()));
-        let kept = Arc::new(AtomicUsize::new(0));
-        let choose = Arc::new(Mutex::new(choose));
-        let count = kept.clone();
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let client = client.expect("a client");
-                forward(client, &server, choose.clone(), count.clone());
-            }
-        });
-        Self { kept }
-    }
-}
-
-fn forward(
-    client: UnixStream,
-    server: &PathBuf,
-    choose: Arc<Mutex<Box<Choice>>>,
-    kept: Arc<AtomicUsize>,
-) {
-    let server = UnixStream::connect(server).expect("the server");
-    let is_kept = Arc::new(AtomicBool::new(false));
-    let (from_client, to_server) = (client.try_clone(), server.try_clone());
-    let (mut from_client, mut to_server) = (from_client.expect("a clone"), to_server.expect("one"));
-    let keep = is_kept.clone();
-    thread::spawn(move || {
-        // That either side goes away is no fault of the proxy's.
-        let _ = questions(&mut from_client, &mut to_server, &keep, &choose);
-        let _ = to_server.shutdown(Shutdown::Both);
-    });
-    thread::spawn(move || {
-        let _ = answers(server, &client, &is_kept, &kept);
-        let _ = client.shutdown(Shutdown::Both);
-    });
-}
-
-/// Passes messages on: a type, the length of the rest, the rest. The first has no type.
-fn questions(
-    client: &mut UnixStream,
-    server: &mut UnixStream,
-    keep: &AtomicBool,
-    choose: &Mutex<Box<Choice>>,
-) -> io::Result<()> {
-    let mut has_type = false;
-    let mut copied = false;
-    loop {
-        let mut message = vec![0; if has_type { 5 } else { 4 }];
-        client.read_exact(&mut message)?;
-        let length = message[message.len() - 4..].try_into().expect("4 bytes");
-        let mut rest = vec![0; u32::from_be_bytes(length) as usize - 4];
-        client.read_exact(&mut rest)?;
-        if has_type && message[0] == b'd' {
-            copied = true;
-        }
-        if has_type && message[0] == b'Q' && rest == b"COMMIT\0" {
-            let chosen = (choose.lock().expect("a choice"))(copied);
-            keep.store(chosen, Ordering::SeqCst);
-            copied = false;
-        }
-        has_type = true;
-        message.extend(rest);
-        server.write_all(&message)?;
-    }
-}
-
-fn answers(
-    mut server: UnixStream,
-    mut client: &UnixStream,
-    keep: &AtomicBool,
-    kept: &AtomicUsize,
-) -> io::Result<()> {
-    let mut bytes = vec![0; 64 * 1024];
-    loop {
-        let length = server.read(&mut bytes)?;
-        // Nothing was under way when COMMIT was sent: this is the answer to it.
-        if keep.load(Ordering::SeqCst) {
-            assert!(bytes[..length].starts_with(b"C"), "it was committed");
-            kept.fetch_add(1, Ordering::SeqCst);
-            return Ok(());
-        }
-        if length == 0 {
-            return Ok(());
-        }
-        client.write_all(&bytes[..length])?;
-    }
-}
-
 /// A run of the flights through a proxy that keeps these answers; says how many it kept.
-fn run_through(choose: Box<Choice>) -> (Flights, usize) {
+fn run_through(mut choose: Box<Choice>) -> (Flights, usize) {
     let flights = Flights::new();
-    let directory = flights.workspace.path("proxy");
-    fs::create_dir(&directory).expect("a directory");
-    let proxy = Proxy::start(&directory, choose);
-    let (name, place) = (flights.database.name(), directory.display());
-    let url = format!("postgres:///{name}?host={place}&port=5432&user=postgres");
+    let decide = move |message: &Message<'_>| match message.is_commit() && choose(message.copied) {
+        true => Then::KeepAnswer,
+        false => Then::Pass,
+    };
+    let proxy = Proxy::start(&flights.workspace, Box::new(decide));
+    let url = proxy.url(&flights.database);
     let mut command = flights.run_at(&url, DATE, 2000, &["--set", "run.lease=2s"]);
     Ended::of(&mut command).expect(0);
     flights.check(DATE);
-    (flights, proxy.kept.load(Ordering::SeqCst))
+    (flights, proxy.kept())
 }
 
 #[test]

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Makes sure that the programs are there which the tests start servers from: Debian's postgresql and
-# pgbouncer. Installs what is missing and nothing else; no server is started, none of an existing
+# Makes sure that the programs are there which the tests start: Debian's postgresql, pgbouncer, strace
+# and faketime. Installs what is missing and nothing else; no server is started, none of an existing
 # installation's files is changed. Where each is looked for is what tests/it/harness does.
+# `untested` prints what can not be tested for want of a program: a variable for the tests that says
+# so, and words.
 set -eu
 
 postgresql_is_there() {
@@ -17,9 +19,28 @@ pgbouncer_is_there() {
     command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]
 }
 
+strace_is_there() {
+    command -v strace >/dev/null
+}
+
+faketime_is_there() {
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1; do
+        [ ! -f "$library" ] || return 0
+    done
+    return 1
+}
+
 missing() {
     postgresql_is_there || echo postgresql
     pgbouncer_is_there || echo pgbouncer
+    strace_is_there || echo strace
+    faketime_is_there || echo faketime
+}
+
+untested() {
+    pgbouncer_is_there || echo "TEST_WITHOUT_PGBOUNCER the way through pgbouncer"
+    strace_is_there || echo "TEST_WITHOUT_STRACE kills and errors at system calls"
+    faketime_is_there || echo "TEST_WITHOUT_FAKETIME clocks that are wrong"
 }
 
 # As root. Debian's packages start a service each, and postgresql makes a cluster first: what is
@@ -48,8 +69,8 @@ install() {
     esac
 }
 
-if [ "${1:-}" = has-pgbouncer ]; then
-    pgbouncer_is_there
+if [ "${1:-}" = untested ]; then
+    untested
     exit
 fi
 
@@ -63,7 +84,7 @@ needed=$(missing)
 [ -n "$needed" ] || exit 0
 # shellcheck disable=SC2086 # one word for each package
 set -- $needed
-echo "installing what the tests start servers from: $*"
+echo "installing what the tests start: $*"
 if ! command -v apt-get >/dev/null; then
     echo "this is not Debian: please install $* with this system's own tools" >&2
 elif [ "$(id -u)" = 0 ]; then
@@ -71,11 +92,13 @@ elif [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null; then
     sudo -- "$0" install "$@" || true
 else
-    echo "neither root nor sudo: please run \`make postgres\` as root" >&2
+    echo "neither root nor sudo: please run \`make programs\` as root" >&2
 fi
 
 if ! postgresql_is_there; then
     echo "PostgreSQL is missing (initdb, pg_ctl, postgres): the tests cannot run without it" >&2
     exit 1
 fi
-pgbouncer_is_there || echo "pgbouncer is missing, and could not be installed" >&2
+for program in $(missing); do
+    echo "$program is missing, and could not be installed" >&2
+done
