@@ -9,6 +9,8 @@ mod bad_input;
 /// Exit codes, help, streams, locks.
 mod command_line;
 mod harness;
+/// Damaged and malicious files, under a limit of memory.
+mod hostile;
 /// Which run a start means, and which one consumers see.
 mod identity;
 /// `kill -9` and restart.

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
+use super::footer::{check_claims, check_columns};
 use super::guarded;
+use super::pages::CheckedFile;
 use crate::error::{Class, Failure};
 
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -121,11 +124,11 @@ impl ParquetInput {
 }
 
 impl InputFile {
-    /// Opens the file for reading.
+    /// Opens the file for reading its pages.
     ///
     /// # Errors
     /// If it is gone, or its size or footer are no longer those of the manifest (65), or on I/O.
-    pub(super) fn open_unchanged(&self) -> anyhow::Result<File> {
+    pub(super) fn open_unchanged(&self) -> anyhow::Result<CheckedFile> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Failure::data(format!(
@@ -146,7 +149,7 @@ impl InputFile {
             .hint("nothing is published; start the run again to plan it on the new content")
             .into());
         }
-        Ok(file)
+        Ok(CheckedFile::new(file, size_bytes))
     }
 }
 
@@ -165,8 +168,11 @@ pub(super) fn read_footer(
 ) -> anyhow::Result<InputFile> {
     let mut file = open(&path)?;
     let (size_bytes, footer) = footer_bytes(&mut file, &path)?;
+    let end = size_bytes - TAIL_BYTES - footer.len() as u64;
     let metadata = guarded(&path, "the footer cannot be read", || {
+        check_claims(&footer).map_err(ParquetError::General)?;
         let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+        check_columns(&metadata, end).map_err(ParquetError::General)?;
         ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
     })?;
     let rows = rows(metadata.metadata()).ok_or_else(|| {

@@ -7,11 +7,17 @@
 //!
 //! Malformed files are data (exit 65), never a crash: arrow-rs treats panics on malformed input as
 //! ordinary bugs, so every call into it that looks at untrusted bytes is guarded against unwinding.
+//! It also makes room for whatever a header claims, which nothing can catch; so headers are looked at
+//! first: `footer` and `pages` walk them with `thrift` along their `format`.
 
+mod footer;
+mod format;
 pub mod manifest;
+mod pages;
 pub mod projection;
 pub mod reader;
 pub mod rows;
+mod thrift;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
