@@ -4,7 +4,7 @@
 //! at the bytes before the decoder does, which recurses into the schema and makes room for as many
 //! children as an element claims; [`check_columns`] looks at what was decoded.
 
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::format::{FILE, file};
 use super::thrift::{Event, walk};
@@ -92,7 +92,7 @@ pub fn check_columns(metadata: &ParquetMetaData, end: u64) -> Result<(), String>
             if column.num_values() == 0 {
                 continue;
             }
-            let named = || format!("column `{}` of row group {index}", column.column_path());
+            let named = || format!("column `{}` of row group {index}", name(column));
             if column.file_path().is_some() {
                 return Err(format!("{} is in another file", named()));
             }
@@ -117,10 +117,14 @@ pub fn check_columns(metadata: &ParquetMetaData, end: u64) -> Result<(), String>
         if start < stop {
             return Err(format!(
                 "column `{}` of row group {index} and column `{}` of row group {other_index} claim the same bytes",
-                column.column_path(),
-                other.column_path()
+                name(column),
+                name(other)
             ));
         }
     }
     Ok(())
+}
+
+fn name(column: &ColumnChunkMetaData) -> String {
+    column.column_path().string()
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::footer::{check_claims, check_columns};
 use super::guarded;
-use super::pages::CheckedFile;
+use super::headers::CheckedFile;
 use crate::error::{Class, Failure};
 
 const MAGIC: &[u8; 4] = b"PAR1";

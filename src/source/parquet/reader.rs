@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::guarded;
+use super::DAMAGED;
+use super::batches::Batches;
 use super::manifest::ParquetInput;
 use super::projection::mask;
 use crate::error::Failure;
@@ -25,7 +25,7 @@ pub struct ChunkReader {
 
 struct OpenFile {
     index: usize,
-    batches: ParquetRecordBatchReader,
+    batches: Batches,
     /// Rows that were decoded beyond what was asked for.
     left_over: Option<RecordBatch>,
 }
@@ -94,9 +94,7 @@ impl ChunkReader {
         if let Some(rows) = open.left_over.take() {
             return Ok(Some(rows));
         }
-        let decoded = guarded(&file.path, "a page cannot be read", || {
-            open.batches.next().transpose().map_err(Into::into)
-        })?;
+        let decoded = open.batches.next()?;
         match decoded {
             Some(batch) if batch.num_rows() == 0 => Ok(None),
             Some(batch)
@@ -107,6 +105,7 @@ impl ChunkReader {
                     file.path.display(),
                     file.rows
                 ))
+                .hint(DAMAGED)
                 .into())
             }
             Some(batch) => self
@@ -120,37 +119,19 @@ impl ChunkReader {
                 self.position - file.first_ordinal,
                 file.rows
             ))
+            .hint(DAMAGED)
             .into()),
         }
     }
 
-    /// Opens the file with `index` at `position`: whole row groups before it are not touched, rows
-    /// before it in its row group are skipped without being materialised.
+    /// Opens the file with `index` at `position`.
     fn open_at(&self, index: usize) -> anyhow::Result<OpenFile> {
         let file = &self.input.files()[index];
-        let handle = file.open_unchanged()?;
-        let mut skip = self.position - file.first_ordinal;
-        let row_groups = file.metadata.metadata().row_groups();
-        let mut first_group = 0;
-        while let Some(group) = row_groups.get(first_group) {
-            let rows = group.num_rows() as u64;
-            if skip < rows {
-                break;
-            }
-            skip -= rows;
-            first_group += 1;
-        }
-        let batches = guarded(&file.path, "the file cannot be opened", || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
-                .with_projection(mask(&self.projection, file))
-                .with_row_groups((first_group..row_groups.len()).collect())
-                .with_offset(usize::try_from(skip).unwrap_or(usize::MAX))
-                .with_batch_size(self.chunk_rows)
-                .build()
-        })?;
+        let row = self.position - file.first_ordinal;
+        let mask = mask(&self.projection, file);
         Ok(OpenFile {
             index,
-            batches,
+            batches: Batches::open(file, mask, row, self.chunk_rows)?,
             left_over: None,
         })
     }

@@ -52,7 +52,9 @@ fn run(workspace: &Workspace) -> Ended {
 
 /// Runs a command under limits of memory and processor time.
 fn confined(command: &Command) -> Ended {
-    let script = format!("ulimit -c 0 -v {MEMORY_KIB} -t {SECONDS}; exec \"$0\" \"$@\"");
+    let script = format!(
+        "ulimit -c 0 && ulimit -v {MEMORY_KIB} && ulimit -t {SECONDS} && exec \"$0\" \"$@\""
+    );
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]);
     shell.arg(command.get_program()).args(command.get_args());
