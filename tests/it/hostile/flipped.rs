@@ -17,7 +17,7 @@ use crate::harness::{Workspace, batch};
 const RECORDS: usize = 60;
 
 /// Flips in the footer, and in the pages, of each file.
-const FLIPS: usize = 50;
+const FLIPS: usize = 40;
 
 fn records() -> RecordBatch {
     let ids = StringArray::from_iter_values((0..RECORDS).map(|n| format!("r{n:04}")));

@@ -158,7 +158,7 @@ fn a_long_text_that_every_record_repeats_is_read_in_bounded_memory() {
     let job = job("").replace("[model]", "filter = \"wide <> ''\"\n\n[model]");
     workspace.write("job.toml", job);
     let columns = forged::columns(0..records);
-    let file = forged::file(&[&columns[..], &[wide(records, 1 << 20)]].concat());
+    let file = forged::file(&[&columns[..], &[wide(records, 192 << 10)]].concat());
     assert!(file.len() < 300_000, "the file is no bomb");
     workspace.write("input/a.parquet", file);
     run(&workspace).expect(0);
