@@ -18,6 +18,9 @@ const KEY: usize = usize::MAX - 1;
 const VALUE: usize = usize::MAX - 2;
 const ROOT: usize = usize::MAX - 3;
 
+/// Bytes of a value, or characters of a name in a table, beyond which a message would be buried.
+const LONGEST_SHOWN: usize = 500;
+
 /// Why a section, a key or a value is not accepted.
 pub enum Refusal {
     /// There is no such name; these there are.
@@ -49,6 +52,10 @@ pub fn check(
                 Err(Refusal::Value { problem }) => {
                     let (key, value) = culprit(&section.name, entry);
                     let found = entry.place.shown(&section.name, &entry.key, value);
+                    let found = match found.len() {
+                        0..=LONGEST_SHOWN => found,
+                        _ => "one that is too long to be shown".to_owned(),
+                    };
                     return Err(entry.place.failure(
                         file,
                         &format!("{label}{}", section.name),
@@ -83,7 +90,10 @@ fn culprit<'entry, 'text>(
             let mut alone = DeTable::new();
             alone.insert(name.clone(), item.clone());
             let found = is_refused(DeValue::Table(alone));
-            found.then(|| (format!("{key}.{}", name.get_ref()), item.get_ref()))
+            found.then(|| {
+                let name: String = name.get_ref().chars().take(LONGEST_SHOWN).collect();
+                (format!("{key}.{name}"), item.get_ref())
+            })
         }),
         _ => None,
     };

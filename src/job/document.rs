@@ -3,6 +3,8 @@
 //! A job is one level of sections deep, so that laying one document over another is replacing
 //! single values, and each value keeps the line it was written on.
 
+use std::cell::Cell;
+
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -12,6 +14,12 @@ use crate::error::Failure;
 
 /// The table of overlays, which is not itself a section of a job.
 pub const OVERLAYS: &str = "env";
+
+/// Longer names of keys, sections and overlays are refused: a message would repeat them.
+const LONGEST_NAME: usize = 256;
+
+/// What the variables of a whole file may hold, in bytes.
+const LONGEST_EXPANSION: usize = 1 << 20;
 
 /// One `key = value`.
 #[derive(Clone)]
@@ -44,11 +52,12 @@ pub struct Parsed<'text> {
 
 /// Parses the TOML of a job file that messages call `file`.
 pub fn parse<'text>(text: &'text str, file: &str) -> Result<Parsed<'text>, Failure> {
+    let lines = Lines::of(text);
     let table = DeTable::parse(text).map_err(|error| {
         let place = match error.span() {
             Some(span) => format!(
                 "{file}:{}:{}",
-                line(text, span.start),
+                lines.number(span.start),
                 column(text, span.start)
             ),
             None => file.to_owned(),
@@ -60,56 +69,57 @@ pub fn parse<'text>(text: &'text str, file: &str) -> Result<Parsed<'text>, Failu
     let mut overlays = Vec::new();
     if let Some((key, value)) = root.remove_entry(OVERLAYS) {
         let DeValue::Table(table) = value.into_inner() else {
-            let line = line(text, key.span().start);
+            let line = lines.number(key.span().start);
             return Err(Failure::config(format!(
                 "{file}:{line}: `{OVERLAYS}` must hold overlays, such as [{OVERLAYS}.prod.sink]"
             )));
         };
         for (key, value) in in_file_order(table) {
-            let name = key.get_ref().to_string();
+            let (name, line) = named(&key, &lines, file)?;
             let label = format!("{OVERLAYS}.{name}.");
             let DeValue::Table(table) = value.into_inner() else {
-                let line = line(text, key.span().start);
                 return Err(Failure::config(format!(
                     "{file}:{line}: `{OVERLAYS}.{name}` must hold sections, such as [{label}sink]"
                 )));
             };
-            overlays.push((name, document(table, text, file, &label)?));
+            overlays.push((name, document(table, &lines, file, &label)?));
         }
     }
     Ok(Parsed {
-        base: document(root, text, file, "")?,
+        base: document(root, &lines, file, "")?,
         overlays,
     })
 }
 
 fn document<'text>(
     table: DeTable<'text>,
-    text: &str,
+    lines: &Lines,
     file: &str,
     label: &str,
 ) -> Result<Document<'text>, Failure> {
     let mut document = Document::default();
     for (key, value) in in_file_order(table) {
-        let name = key.get_ref().to_string();
-        let origin = Origin::Line(line(text, key.span().start));
+        let (name, line) = named(&key, lines, file)?;
+        let origin = Origin::Line(line);
         let DeValue::Table(table) = value.into_inner() else {
-            let line = line(text, key.span().start);
             return Err(Failure::config(format!(
                 "{file}:{line}: `{label}{name}` stands outside of the job's sections; expected a section, such as [{label}source]"
             )));
         };
         let entries = in_file_order(table)
             .into_iter()
-            .map(|(key, value)| Entry {
-                key: key.get_ref().to_string(),
-                value: value.into_inner(),
-                place: Place {
-                    origin: Origin::Line(line(text, key.span().start)),
-                    variables: Vec::new(),
-                },
+            .map(|(key, value)| {
+                let (key, line) = named(&key, lines, file)?;
+                Ok(Entry {
+                    key,
+                    value: value.into_inner(),
+                    place: Place {
+                        origin: Origin::Line(line),
+                        variables: Vec::new(),
+                    },
+                })
             })
-            .collect();
+            .collect::<Result<_, Failure>>()?;
         document.sections.push(Section {
             name,
             origin,
@@ -127,9 +137,35 @@ fn in_file_order(table: DeTable<'_>) -> Vec<TableEntry<'_>> {
     entries
 }
 
-fn line(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    1 + before.filter(|byte| **byte == b'\n').count()
+/// The name that a key or section has, and its line.
+fn named(
+    key: &Spanned<DeString<'_>>,
+    lines: &Lines,
+    file: &str,
+) -> Result<(String, usize), Failure> {
+    let line = lines.number(key.span().start);
+    let name = key.get_ref();
+    if name.len() > LONGEST_NAME {
+        return Err(Failure::config(format!(
+            "{file}:{line}: a name of {} bytes, the limit is {LONGEST_NAME}",
+            name.len()
+        )));
+    }
+    Ok((name.to_string(), line))
+}
+
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(end, _)| end).collect())
+    }
+
+    /// The line, from 1, that the byte at `offset` is in.
+    fn number(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < offset)
+    }
 }
 
 fn column(text: &str, offset: usize) -> usize {
@@ -175,10 +211,22 @@ impl<'text> Document<'text> {
         file: &str,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(), Failure> {
+        let left = Cell::new(Some(LONGEST_EXPANSION));
+        let bounded = |variable: &str| {
+            let value = lookup(variable)?;
+            left.set(left.get()?.checked_sub(value.len()));
+            left.get().map(|_| value)
+        };
         for section in &mut self.sections {
             for entry in &mut section.entries {
                 let mut variables = Vec::new();
-                expand(&mut entry.value, lookup, &mut variables).map_err(|problem| {
+                expand(&mut entry.value, &bounded, &mut variables).map_err(|problem| {
+                    let problem = match left.get() {
+                        Some(_) => problem,
+                        None => format!(
+                            "the variables hold more than {LONGEST_EXPANSION} bytes together"
+                        ),
+                    };
                     entry
                         .place
                         .failure(file, &section.name, &entry.key, problem)

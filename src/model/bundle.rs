@@ -124,9 +124,8 @@ impl Bundle {
         let shown = directory.join(MODEL_TOML).display().to_string();
         let text = std::str::from_utf8(file(&files, directory, MODEL_TOML)?)
             .map_err(|error| Failure::config(format!("{shown}: {error}")))?;
-        let spec: BundleSpec = toml::from_str(text).map_err(|error| {
-            Failure::config(format!("{shown}: {}", error.to_string().trim_end()))
-        })?;
+        let spec: BundleSpec = toml::from_str(text)
+            .map_err(|error| Failure::config(format!("{shown}: {}", explain(&error, text))))?;
         let weights = Weights::parse(
             file(&files, directory, WEIGHTS)?,
             &directory.join(WEIGHTS).display().to_string(),
@@ -144,6 +143,15 @@ impl Bundle {
         let mlp = spec
             .mlp
             .ok_or_else(|| Failure::config("architecture \"mlp\" needs a section [mlp]"))?;
+        for (key, text) in [("name", &spec.model.name), ("version", &spec.model.version)] {
+            // They stand in logs and reports, line by line.
+            if text.chars().any(char::is_control) {
+                return Err(Failure::config(format!(
+                    "[model] {key}: {text:?} holds a control character"
+                ))
+                .into());
+            }
+        }
         if spec.features.is_empty() {
             return Err(
                 Failure::config("architecture \"mlp\" needs at least one [[feature]]").into(),
@@ -230,8 +238,29 @@ fn file<'files>(
     name: &str,
 ) -> anyhow::Result<&'files [u8]> {
     files.get(name).map(Vec::as_slice).ok_or_else(|| {
-        Failure::config(format!("bundle {} has no {name}", directory.display())).into()
+        let path = directory.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => Failure::config(format!(
+                "{} is not a file, or a link that leads to none",
+                path.display()
+            )),
+            Err(_) => Failure::config(format!("bundle {} has no {name}", directory.display())),
+        }
+        .into()
     })
+}
+
+/// What is wrong with model.toml, with the lines at fault unless they would bury it.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    const LONGEST: usize = 2_000;
+    let whole = error.to_string();
+    if whole.len() <= LONGEST {
+        return whole.trim_end().to_owned();
+    }
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = 1 + before.unwrap_or_default().matches('\n').count();
+    let message: String = error.message().chars().take(LONGEST).collect();
+    format!("line {line}: {message}")
 }
 
 fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {

@@ -37,7 +37,7 @@ impl Weights {
             .into());
         }
         let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
-            .map_err(|error| not_safetensors(error.to_string()))?;
+            .map_err(|error| not_safetensors(shortened(&error.to_string())))?;
         Ok(Self {
             file: file.to_owned(),
             tensors: tensors.into_iter().collect(),
@@ -54,10 +54,12 @@ impl Weights {
             let failure = Failure::config(format!(
                 "{file}: tensor `{name}` of shape {shape:?} is missing"
             ));
-            let left: Vec<_> = self.tensors.keys().map(String::as_str).collect();
-            return Err(match left.is_empty() {
+            return Err(match self.tensors.is_empty() {
                 true => failure,
-                false => failure.hint(format!("the file still holds {}", left.join(", "))),
+                false => failure.hint(format!(
+                    "the file still holds {}",
+                    some(self.tensors.keys().map(|name| shortened(name)))
+                )),
             }
             .into());
         };
@@ -88,17 +90,36 @@ impl Weights {
         if self.tensors.is_empty() {
             return Ok(());
         }
-        let left: Vec<String> = self
+        let left = self
             .tensors
             .iter()
-            .map(|(name, tensor)| format!("`{name}` {:?}", tensor.dims()))
-            .collect();
+            .map(|(name, tensor)| format!("`{}` {:?}", shortened(name), tensor.dims()));
         Err(Failure::config(format!(
             "{}: tensors that model.toml does not account for: {}",
             self.file,
-            left.join(", ")
+            some(left)
         ))
         .hint("compare [mlp] hidden and the features with the model that was exported")
         .into())
+    }
+}
+
+/// The first of many, and how many more there are: a message is read by people.
+fn some(items: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 12;
+    let more = items.len().saturating_sub(SHOWN);
+    let shown = items.take(SHOWN).collect::<Vec<_>>().join(", ");
+    match more {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The beginning of a text from the file, as much as a message can take.
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARACTERS: usize = 200;
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -17,6 +17,8 @@ mod command_line;
 /// Faults of every kind: nothing lost, nothing twice, no bit changed.
 mod faults;
 mod harness;
+/// Damaged and malicious files, under a limit of memory.
+mod hostile;
 /// Which run a start means, and which one consumers see.
 mod identity;
 /// The ledger's promises, on both databases.

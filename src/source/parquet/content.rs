@@ -65,7 +65,7 @@ impl Content {
     ///
     /// # Errors
     /// I/O; to stop is requested (75 or 80).
-    pub(super) fn of(file: &mut File, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    pub(super) fn of(mut file: &File, path: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let context = || format!("cannot read {}", path.display());
         // Before the first byte: a write that comes after it shows.
         let stamp = Stamp::of(file, path)?;
@@ -91,7 +91,7 @@ impl Content {
     /// I/O; to stop is requested (75 or 80).
     pub(super) fn is_of(
         &self,
-        file: &mut File,
+        file: &File,
         stamp: Stamp,
         path: &Path,
         interrupt: &Interrupt,

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
 use super::content::{Content, Stamp};
+use super::footer::{check_claims, check_columns};
 use super::guarded;
+use super::headers::CheckedFile;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 
@@ -74,7 +77,7 @@ impl ParquetInput {
             }
             let mut file = read_footer(name, path, rows)?;
             if strict {
-                file.content = Some(Content::of(&mut open(&file.path)?, &file.path, interrupt)?);
+                file.content = Some(Content::of(&open(&file.path)?, &file.path, interrupt)?);
             }
             rows += file.rows;
             files.push(file);
@@ -139,12 +142,12 @@ impl ParquetInput {
     /// # Errors
     /// It is gone, or is no longer the one of the manifest (65); I/O; to stop is requested while its
     /// bytes are hashed (75 or 80).
-    pub(super) fn open_unchanged(&self, index: usize) -> anyhow::Result<(File, Stamp)> {
+    pub(super) fn open_unchanged(&self, index: usize) -> anyhow::Result<(CheckedFile, Stamp)> {
         let input_file = &self.files[index];
-        let (mut file, stamp) = input_file.open_unchanged()?;
+        let (file, stamp) = input_file.open_unchanged()?;
         if let Some(content) = &input_file.content {
             let path = &input_file.path;
-            if !content.is_of(&mut file, stamp, path, &self.interrupt)? {
+            if !content.is_of(file.file(), stamp, path, &self.interrupt)? {
                 return Err(input_file.changed().into());
             }
         }
@@ -161,11 +164,11 @@ impl ParquetInput {
 }
 
 impl InputFile {
-    /// Opens the file for reading.
+    /// Opens the file for reading its pages.
     ///
     /// # Errors
     /// If it is gone, or its size or footer are no longer those of the manifest (65), or on I/O.
-    pub(super) fn open_unchanged(&self) -> anyhow::Result<(File, Stamp)> {
+    pub(super) fn open_unchanged(&self) -> anyhow::Result<(CheckedFile, Stamp)> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Failure::data(format!(
@@ -183,7 +186,7 @@ impl InputFile {
         if size_bytes != self.size_bytes || sha256(&footer) != self.footer_sha256 {
             return Err(self.changed().into());
         }
-        Ok((file, stamp))
+        Ok((CheckedFile::new(file, size_bytes), stamp))
     }
 
     /// Refuses what was read from an open file if it was written to since it was opened.
@@ -221,8 +224,11 @@ pub(super) fn read_footer(
 ) -> anyhow::Result<InputFile> {
     let mut file = open(&path)?;
     let (size_bytes, footer) = footer_bytes(&mut file, &path)?;
+    let end = size_bytes - TAIL_BYTES - footer.len() as u64;
     let metadata = guarded(&path, "the footer cannot be read", || {
+        check_claims(&footer).map_err(ParquetError::General)?;
         let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+        check_columns(&metadata, end).map_err(ParquetError::General)?;
         ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
     })?;
     let rows = rows(metadata.metadata()).ok_or_else(|| {

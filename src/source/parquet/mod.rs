@@ -7,13 +7,23 @@
 //!
 //! Malformed files are data (exit 65), never a crash: arrow-rs treats panics on malformed input as
 //! ordinary bugs, so every call into it that looks at untrusted bytes is guarded against unwinding.
+//! It also makes room for whatever a file claims, and a failed allocation can not be caught; so it is
+//! given nothing that was not looked at: `footer` and `headers` walk the headers with `thrift` along
+//! their `format`, `pages` looks into decompressed pages, and `batches` puts them together.
 
+mod batches;
 mod content;
+mod deltas;
+mod footer;
+mod format;
+mod headers;
 pub mod manifest;
+mod pages;
 pub mod picked;
 pub mod projection;
 pub mod reader;
 pub mod rows;
+mod thrift;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -25,6 +35,9 @@ pub use picked::PickedReader;
 pub use projection::projection;
 pub use reader::ChunkReader;
 
+/// The way out of damage.
+const DAMAGED: &str = "the file is damaged or was not written completely; write or copy it again";
+
 /// Runs `decode`, which looks at bytes of `file`, and turns its error or panic into a data
 /// failure that names the file.
 fn guarded<T>(
@@ -34,12 +47,21 @@ fn guarded<T>(
 ) -> anyhow::Result<T> {
     let reason = match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => bare(&error.to_string()).to_owned(),
         Err(panic) => panic_message(panic.as_ref()),
     };
     Err(
         Failure::data(format!("{}: {what}: {reason}", file.display()))
-            .hint("the file is damaged or was not written completely; write or copy it again")
+            .hint(DAMAGED)
             .into(),
     )
+}
+
+/// What an error says without the names of the layers that it came through.
+fn bare(mut reason: &str) -> &str {
+    const LAYERS: [&str; 3] = ["External: ", "Parquet argument error: ", "Parquet error: "];
+    while let Some(rest) = LAYERS.iter().find_map(|layer| reason.strip_prefix(layer)) {
+        reason = rest;
+    }
+    reason
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
-
+use super::DAMAGED;
+use super::batches::{Batches, Wanted};
 use super::manifest::{InputFile, ParquetInput};
-use super::reader::OpenRows;
+use super::projection::mask;
 use crate::error::Failure;
 use crate::source::{Chunk, Projection};
 
-/// Reads rows by their ordinals in the input. Row groups without any of them are not touched, and
-/// each file is opened once a shard.
+/// Reads rows by their ordinals in the input. Pages without any of them are not decoded, and each file
+/// is opened once a shard.
 pub struct PickedReader {
     input: Arc<ParquetInput>,
     projection: Arc<Projection>,
@@ -22,7 +22,7 @@ pub struct PickedReader {
     position: usize,
     /// Ordinal in the run of the first of them.
     first_ordinal: u64,
-    open: Option<(usize, OpenRows)>,
+    open: Option<(usize, Batches)>,
 }
 
 impl PickedReader {
@@ -64,7 +64,7 @@ impl PickedReader {
             _ => self.open_at(index, file)?,
         };
         let (_, open) = self.open.insert((index, open));
-        let batch = open.next(file, &self.projection)?.filter(|batch| {
+        let batch = open.next()?.filter(|batch| {
             let left = self.rows.len() - self.position;
             (1..=left).contains(&batch.num_rows())
         });
@@ -73,7 +73,12 @@ impl PickedReader {
                 "{} does not hold the rows that its footer promises",
                 file.path.display()
             ))
+            .hint(DAMAGED)
         })?;
+        let rows = self
+            .projection
+            .canonical(&rows)
+            .map_err(|error| error.context(file.path.display().to_string()))?;
         let first_ordinal = self.first_ordinal + self.position as u64;
         self.position += rows.num_rows();
         Ok(Some(Chunk {
@@ -84,41 +89,20 @@ impl PickedReader {
     }
 
     /// Opens the file with `index` for all rows from the next one on that are in it.
-    fn open_at(&self, index: usize, file: &InputFile) -> anyhow::Result<OpenRows> {
+    fn open_at(&self, index: usize, file: &InputFile) -> anyhow::Result<Batches> {
         let end = file.first_ordinal + file.rows;
         let wanted = self.rows[self.position..]
             .iter()
             .take_while(|row| **row < end)
             .map(|row| row - file.first_ordinal);
-        let (groups, selection) = select(file, wanted);
-        OpenRows::open(&self.input, index, &self.projection, |builder| {
-            builder
-                .with_row_groups(groups)
-                .with_row_selection(selection)
-                .with_batch_size(self.chunk_rows)
-        })
+        let opened = self.input.open_unchanged(index)?;
+        let wanted = Wanted::Single(wanted.collect());
+        Batches::open(
+            file,
+            opened,
+            mask(&self.projection, file),
+            wanted,
+            self.chunk_rows,
+        )
     }
-}
-
-/// The row groups that hold rows of the file (`wanted`, ascending), and these rows among theirs.
-fn select(file: &InputFile, wanted: impl Iterator<Item = u64>) -> (Vec<usize>, RowSelection) {
-    let mut wanted = wanted.peekable();
-    let (mut groups, mut selectors) = (Vec::new(), Vec::new());
-    let mut begin = 0;
-    for (index, group) in file.metadata.metadata().row_groups().iter().enumerate() {
-        let end = begin + group.num_rows() as u64;
-        if wanted.peek().is_some_and(|row| *row < end) {
-            groups.push(index);
-            let mut next = begin;
-            while let Some(row) = wanted.next_if(|row| *row < end) {
-                selectors.push(RowSelector::skip((row - next) as usize));
-                selectors.push(RowSelector::select(1));
-                next = row + 1;
-            }
-            selectors.push(RowSelector::skip((end - next) as usize));
-        }
-        begin = end;
-    }
-    // Merges neighbours, and drops what is empty.
-    (groups, RowSelection::from(selectors))
 }

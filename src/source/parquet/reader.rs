@@ -1,15 +1,13 @@
 //! Reading slices of ordinals as chunks.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::content::Stamp;
-use super::guarded;
-use super::manifest::{InputFile, ParquetInput};
+use super::DAMAGED;
+use super::batches::{Batches, Wanted};
+use super::manifest::ParquetInput;
 use super::projection::mask;
 use crate::error::Failure;
 use crate::source::{Chunk, Projection};
@@ -27,67 +25,9 @@ pub struct ChunkReader {
 
 struct OpenFile {
     index: usize,
-    rows: OpenRows,
+    batches: Batches,
     /// Rows that were decoded beyond what was asked for.
     left_over: Option<RecordBatch>,
-}
-
-/// Rows of one file, as they are decoded.
-pub(super) struct OpenRows {
-    batches: ParquetRecordBatchReader,
-    handle: File,
-    opened: Stamp,
-}
-
-impl OpenRows {
-    /// Opens the file with `index`; `choose` says which of its rows are meant.
-    pub(super) fn open(
-        input: &ParquetInput,
-        index: usize,
-        projection: &Projection,
-        choose: impl FnOnce(
-            ParquetRecordBatchReaderBuilder<File>,
-        ) -> ParquetRecordBatchReaderBuilder<File>,
-    ) -> anyhow::Result<Self> {
-        let file = &input.files()[index];
-        let (handle, opened) = input.open_unchanged(index)?;
-        let batches = guarded(&file.path, "the file cannot be opened", || {
-            let handle = handle.try_clone()?;
-            let metadata = file.metadata.clone();
-            choose(
-                ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
-                    .with_projection(mask(projection, file)),
-            )
-            .build()
-        })?;
-        Ok(Self {
-            batches,
-            handle,
-            opened,
-        })
-    }
-
-    /// The next rows; `None` after the last.
-    ///
-    /// # Errors
-    /// The file was written to since it was opened, or is damaged (65); I/O.
-    pub(super) fn next(
-        &mut self,
-        file: &InputFile,
-        projection: &Projection,
-    ) -> anyhow::Result<Option<RecordBatch>> {
-        let decoded = guarded(&file.path, "a page cannot be read", || {
-            self.batches.next().transpose().map_err(Into::into)
-        });
-        // First: what is being written may look damaged.
-        file.refuse_written(&self.handle, self.opened)?;
-        let canonical = |batch: RecordBatch| {
-            projection
-                .canonical(&batch)
-                .map_err(|error| error.context(file.path.display().to_string()))
-        };
-        decoded?.map(canonical).transpose()
-    }
 }
 
 impl ChunkReader {
@@ -154,7 +94,8 @@ impl ChunkReader {
         if let Some(rows) = open.left_over.take() {
             return Ok(Some(rows));
         }
-        match open.rows.next(file, &self.projection)? {
+        let decoded = open.batches.next()?;
+        match decoded {
             Some(batch) if batch.num_rows() == 0 => Ok(None),
             Some(batch)
                 if self.position + batch.num_rows() as u64 > file.first_ordinal + file.rows =>
@@ -164,43 +105,34 @@ impl ChunkReader {
                     file.path.display(),
                     file.rows
                 ))
+                .hint(DAMAGED)
                 .into())
             }
-            Some(batch) => Ok(Some(batch)),
+            Some(batch) => self
+                .projection
+                .canonical(&batch)
+                .map(Some)
+                .map_err(|error| error.context(file.path.display().to_string())),
             None => Err(Failure::data(format!(
                 "{} ends at row {}, but its footer promises {} rows",
                 file.path.display(),
                 self.position - file.first_ordinal,
                 file.rows
             ))
+            .hint(DAMAGED)
             .into()),
         }
     }
 
-    /// Opens the file with `index` at `position`: whole row groups before it are not touched, rows
-    /// before it in its row group are skipped without being materialised.
+    /// Opens the file with `index` at `position`.
     fn open_at(&self, index: usize) -> anyhow::Result<OpenFile> {
         let file = &self.input.files()[index];
-        let mut skip = self.position - file.first_ordinal;
-        let row_groups = file.metadata.metadata().row_groups();
-        let mut first_group = 0;
-        while let Some(group) = row_groups.get(first_group) {
-            let rows = group.num_rows() as u64;
-            if skip < rows {
-                break;
-            }
-            skip -= rows;
-            first_group += 1;
-        }
-        let rows = OpenRows::open(&self.input, index, &self.projection, |builder| {
-            builder
-                .with_row_groups((first_group..row_groups.len()).collect())
-                .with_offset(usize::try_from(skip).unwrap_or(usize::MAX))
-                .with_batch_size(self.chunk_rows)
-        })?;
+        let row = self.position - file.first_ordinal;
+        let mask = mask(&self.projection, file);
+        let opened = self.input.open_unchanged(index)?;
         Ok(OpenFile {
             index,
-            rows,
+            batches: Batches::open(file, opened, mask, Wanted::From(row), self.chunk_rows)?,
             left_over: None,
         })
     }

@@ -18,9 +18,10 @@ use arrow::datatypes::{
 };
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::ProjectionMask;
 
-use super::guarded;
+use super::DAMAGED;
+use super::batches::{Batches, Wanted};
 use super::manifest::read_footer;
 use crate::error::Failure;
 use crate::source::columns::{ColumnUse, Purpose, conversion_hint};
@@ -52,16 +53,11 @@ pub fn for_each_row(
     let file = read_footer(name, path.to_path_buf(), 0)?;
     let schema = file.metadata.schema();
     let id_index = check(path, schema, id_column)?;
-    let (handle, _) = file.open_unchanged()?;
-    let mut batches = guarded(path, "the file cannot be opened", || {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
-            .with_batch_size(BATCH_ROWS)
-            .build()
-    })?;
+    let all = ProjectionMask::all();
+    let opened = file.open_unchanged()?;
+    let mut batches = Batches::open(&file, opened, all, Wanted::From(0), BATCH_ROWS)?;
     let mut number = 0;
-    while let Some(batch) = guarded(path, "a page cannot be read", || {
-        batches.next().transpose().map_err(Into::into)
-    })? {
+    while let Some(batch) = batches.next()? {
         let (ids, columns) = columns(path, &batch, id_index)?;
         for row in 0..batch.num_rows() {
             number += 1;
@@ -98,6 +94,7 @@ pub fn for_each_row(
             path.display(),
             file.rows
         ))
+        .hint(DAMAGED)
         .into());
     }
     Ok(())
