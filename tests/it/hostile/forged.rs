@@ -4,7 +4,6 @@ use std::ops::Range;
 
 const MAGIC: &[u8] = b"PAR1";
 
-pub const INT32: i64 = 1;
 pub const DOUBLE: i64 = 5;
 pub const BYTE_ARRAY: i64 = 6;
 

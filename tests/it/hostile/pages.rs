@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::forged::{
     self, BYTE_ARRAY, Column, DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, DOUBLE, LZ4_RAW, PLAIN,
-    Page, RLE_DICTIONARY, SNAPPY, UNCOMPRESSED, ZSTD, varint,
+    Page, RLE_DICTIONARY, SNAPPY, ZSTD, varint,
 };
 use super::{expected, is_refused, job, published, run, workspace};
 
