@@ -1,9 +1,9 @@
 //! `lamplighter report`: show a run's report.
 
-use super::{Invocation, find_run, look};
+use super::{Invocation, current, find_run, look};
 use crate::cli::ReportOptions;
 use crate::error::{Class, Failure};
-use crate::report::{RunReport, text};
+use crate::report::text;
 
 /// Runs the command.
 ///
@@ -22,7 +22,7 @@ pub fn run(options: &ReportOptions, invocation: &Invocation<'_>) -> anyhow::Resu
         )
         .hint("a run has a report once it is finished; `lamplighter runs show` tells how far it is")
     })?;
-    let report: RunReport = serde_json::from_str(&stored)?;
+    let report = current(serde_json::from_str(&stored)?, &run);
     invocation
         .terminal
         .print_either(&report, || text::render(&report))?;

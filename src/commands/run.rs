@@ -5,12 +5,12 @@ use std::fmt::Write;
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::{Invocation, isolated_arguments, keep_time, load_job, target, with_ledger};
+use super::{Invocation, current, isolated_arguments, keep_time, load_job, target, with_ledger};
 use crate::cli::RunOptions;
 use crate::error::{self, Class};
 use crate::fault;
 use crate::job::{Job, LogicalDate};
-use crate::ledger::{Access, Ledger, Publication, Run, Target};
+use crate::ledger::{Access, Ledger, Target};
 use crate::report::text::{self, grouped};
 use crate::report::{RunReport, Verdict};
 use crate::run::attempt::Attempted;
@@ -142,11 +142,9 @@ fn score(
                 "already complete, nothing to do"
             );
             if let Some(report) = ledger.report(run.run_id)? {
-                let report: RunReport = serde_json::from_str(&report)?;
-                terminal.print_either(&report, || already_done(&run, &report))?;
-                if run.publication.as_str() == report.outcome.verdict.as_str() {
-                    tell_oddities(&report);
-                }
+                let report = current(serde_json::from_str(&report)?, &run);
+                terminal.print_either(&report, || already_done(&report))?;
+                tell_oddities(&report);
             }
             Ok(exit_code)
         }
@@ -204,11 +202,8 @@ fn tell_oddities(report: &RunReport) {
     }
 }
 
-fn already_done(stored: &Run, report: &RunReport) -> String {
+fn already_done(report: &RunReport) -> String {
     let (run, ending) = (&report.run, &report.outcome);
-    if stored.publication == Publication::Published && ending.verdict == Verdict::Withheld {
-        return format!("{run} is already complete and published, with its retried dead letters");
-    }
     let way_out = match ending.verdict {
         Verdict::Published => format!("`lamplighter report {run}` shows its report"),
         Verdict::Withheld | Verdict::Trial | Verdict::Unfinished => {

@@ -32,6 +32,11 @@ impl Ledger {
             if locked.is_empty() {
                 return Ok(Finishing::Busy);
             }
+            let Some(run) = ledger.run(run_id)? else {
+                return Ok(Finishing::Ended);
+            };
+            // Of a date's runs, and of their retries, one at a time decides what consumers see.
+            ledger.lock_date(&run.job, &run.logical_date)?;
             // Nobody gives the run up from here on.
             ledger.fetch(statement!("hold_run"), &[run_id.into()], |_| Ok(()))?;
             let is_running = ledger

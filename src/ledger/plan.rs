@@ -38,8 +38,8 @@ pub enum PlannedInput<'a> {
 pub struct RetriedRun {
     /// Its key.
     pub run_id: i64,
-    /// The newest retry of it that was under way.
-    pub unfinished_child: Option<i64>,
+    /// The newest retry of it, whatever became of that.
+    pub newest_child: Option<i64>,
 }
 
 /// What there is of a date: planning must find it unchanged.
@@ -95,8 +95,7 @@ impl Ledger {
     ) -> anyhow::Result<Planning> {
         let doing = || format!("cannot plan {}@{}", run.job, run.logical_date);
         self.transaction(Begin::Write, doing, |ledger| {
-            let lock = format!("{}@{}", run.job, run.logical_date);
-            ledger.fetch(statement!("lock_plan"), &[Value::from(&lock)], |_| Ok(()))?;
+            ledger.lock_date(&run.job, &run.logical_date)?;
             let (job, date) = (run.job.as_str(), run.logical_date.as_str());
             if !run.trial && ledger.state_of_date(job, date)? != known {
                 return Ok(Planning::Overtaken);
@@ -141,15 +140,16 @@ impl Ledger {
     ) -> anyhow::Result<Planning> {
         let doing = || format!("cannot plan a retry of {}@{}", run.job, run.logical_date);
         self.transaction(Begin::Write, doing, |ledger| {
-            let lock = format!("{}@{}", run.job, run.logical_date);
-            ledger.fetch(statement!("lock_plan"), &[Value::from(&lock)], |_| Ok(()))?;
-            let unfinished = ledger.unfinished_children(parent.run_id)?;
-            let newest = unfinished.last().map(|child| child.run_id);
-            if newest != parent.unfinished_child {
+            ledger.lock_date(&run.job, &run.logical_date)?;
+            if ledger.newest_child(parent.run_id)? != parent.newest_child {
                 return Ok(Planning::Overtaken);
             }
+            let unfinished = ledger.unfinished_children(parent.run_id)?;
             for child in &unfinished {
-                ledger.give_up(child.run_id)?;
+                // One that ended meanwhile may have scored some of the records.
+                if !ledger.give_up(child.run_id)? {
+                    return Ok(Planning::Overtaken);
+                }
             }
             let run_id = ledger.insert_run(run)?;
             match input {
@@ -158,7 +158,7 @@ impl Ledger {
                     ledger.set_planned(run_id, records(shards), run.shard_size)?;
                 }
                 PlannedInput::Requeued { record_ids } => {
-                    ledger.plan_requeued(run_id, run, parent.run_id, record_ids)?;
+                    ledger.plan_requeued(run_id, run, record_ids)?;
                 }
                 PlannedInput::Queue { .. } => return Err(no_retry()),
             }
@@ -171,20 +171,14 @@ impl Ledger {
         &mut self,
         run_id: i64,
         run: &NewRun,
-        parent: i64,
         record_ids: &[String],
     ) -> anyhow::Result<()> {
         let ids = serde_json::to_string(record_ids)?;
-        let mut rows = self.fetch(
-            statement!("retry_from_queue"),
-            &[run_id.into(), (&run.job).into(), (&ids).into()],
-            place,
-        )?;
-        rows.extend(self.fetch(
-            statement!("retry_from_parent"),
-            &[run_id.into(), parent.into(), (&ids).into()],
-            place,
-        )?);
+        let (job, date) = (run.job.as_str(), run.logical_date.as_str());
+        let values = [run_id.into(), job.into(), (&ids).into()];
+        self.execute(statement!("retry_from_queue"), &values)?;
+        let values = [job.into(), date.into(), (&ids).into()];
+        let rows = self.fetch(statement!("newest_of_date"), &values, place)?;
         self.insert_queued(run_id, rows, run.shard_size)
     }
 
@@ -225,6 +219,13 @@ impl Ledger {
             &values,
             "cannot take a run up again",
         )?;
+        Ok(())
+    }
+
+    /// Keeps everybody else from planning or finishing a run of this date until the transaction ends.
+    pub(super) fn lock_date(&mut self, job: &str, logical_date: &str) -> anyhow::Result<()> {
+        let lock = format!("{job}@{logical_date}");
+        self.fetch(statement!("lock_plan"), &[Value::from(&lock)], |_| Ok(()))?;
         Ok(())
     }
 

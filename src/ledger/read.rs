@@ -136,6 +136,14 @@ impl Ledger {
         self.read(statement!("unfinished_children"), &[run_id.into()], run)
     }
 
+    /// The newest retry of a run's dead letters, whatever became of it.
+    pub fn newest_child(&mut self, run_id: i64) -> anyhow::Result<Option<i64>> {
+        let statement = statement!("newest_child");
+        Ok(self
+            .read(statement, &[run_id.into()], |row| row.get("run_id"))?
+            .pop())
+    }
+
     /// Ids of a run's dead letters that can be scored again and have not been, by ordinal; with
     /// `code`, only of this code.
     pub fn retryable(&mut self, run_id: i64, code: Option<&str>) -> anyhow::Result<Vec<String>> {

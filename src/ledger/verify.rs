@@ -162,6 +162,11 @@ fn check_publication(
             if seen { "see" } else { "do not see" }
         ));
     }
+    if let (true, Some(parent)) = (seen, run.parent_run_id)
+        && ledger.published_run(&run.job, &run.logical_date)? != Some(parent)
+    {
+        findings.push("consumers see the retry, but not the run that it belongs to".to_owned());
+    }
     if (seen || published) && (run.state != State::Completed || run.trial) {
         findings.push(format!(
             "the run is published, but it is {}",

@@ -1,11 +1,13 @@
 //! Commits of shards: by the dispatcher itself, or, where the database takes several writers, by threads
 //! beside it, so that one shard is sorted and sent while the server stores another.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::pipeline::Scored;
+use crate::error::{Failure, panic_message};
 use crate::ledger::{Committed, Ledger, ShardCommit};
 use crate::record::DUPLICATE_ID;
 
@@ -57,7 +59,13 @@ pub(super) fn serve(
     done: &Sender<anyhow::Result<Done>>,
 ) {
     for scored in results {
-        let outcome = scored.and_then(|shard| commit(&mut ledger, run_id, &shard));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            scored.and_then(|shard| commit(&mut ledger, run_id, &shard))
+        }))
+        .unwrap_or_else(|panic| {
+            let reason = panic_message(panic.as_ref());
+            Err(Failure::internal(format!("a committer panicked: {reason}")).into())
+        });
         let failed = outcome.is_err();
         if done.send(outcome).is_err() || failed {
             return;

@@ -2,6 +2,7 @@
 //! when to stop.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
@@ -12,7 +13,7 @@ use super::pipeline::{Crew, End, Progress, Settings, Share};
 use super::tolerance::{Tolerance, worst};
 use super::watch::Watch;
 use super::worker::Orders;
-use crate::error::{Class, Failure};
+use crate::error::{Class, Failure, classify};
 use crate::ledger::{Claim, Committed, Ledger, Run, ShardProgress, State};
 
 /// Shards that a worker gets at once, at most.
@@ -30,6 +31,9 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a worker that is told to drop its shard may take: it looks up between batches.
 const DROPPING: Duration = Duration::from_secs(5);
+
+/// How often to look whether it has.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is known of a run, and what is in hand of it.
 pub(super) struct Dispatcher<'a> {
@@ -119,7 +123,7 @@ impl<'a> Dispatcher<'a> {
     pub(super) fn progress(&self) -> Progress {
         Progress {
             planned: self.run.planned as u64,
-            records: self.now.records,
+            records: self.now.records.min(self.run.planned as u64),
             dead_letters: self.now.dead_letters,
         }
     }
@@ -172,7 +176,10 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Why to begin no more shards, if there is a reason.
-    pub(super) fn reason_to_stop(&self, ledger: &mut Ledger) -> anyhow::Result<Option<Failure>> {
+    pub(super) fn reason_to_stop(
+        &mut self,
+        ledger: &mut Ledger,
+    ) -> anyhow::Result<Option<Failure>> {
         if let Err(stop) = self.crew.interrupt.check() {
             return Ok(Some(stop));
         }
@@ -182,6 +189,11 @@ impl<'a> Dispatcher<'a> {
         let planned = self.run.planned as u64;
         // With nothing left to begin, the end of the run judges.
         if self.claimable == 0 || tolerance.can_be_kept(planned, &self.now) {
+            return Ok(None);
+        }
+        // A shard that was seen in the ledger may be counted again when its committer tells of it.
+        self.now = ledger.progress(self.run.run_id)?;
+        if tolerance.can_be_kept(planned, &self.now) {
             return Ok(None);
         }
         self.too_many_dead_letters(ledger, &self.now, tolerance)
@@ -228,9 +240,7 @@ impl<'a> Dispatcher<'a> {
         if self.look(ledger)? {
             return Ok(End::Completed);
         }
-        if reason.class() == Class::Data {
-            ledger.fail_run(self.run.run_id, reason.class().exit_code())?;
-        }
+        self.fail_if_worthless(ledger, &reason)?;
         let Progress {
             planned, records, ..
         } = self.progress();
@@ -271,6 +281,30 @@ impl<'a> Dispatcher<'a> {
         self.end_process(ledger, &failure);
     }
 
+    /// Ends the process after an error that workers do not let it come back with.
+    pub(super) fn end_if_a_worker_stays(&self, ledger: &mut Ledger, error: &anyhow::Error) {
+        let end = Instant::now() + DROPPING;
+        while self.watch.is_anybody_at_work() {
+            if Instant::now() >= end {
+                let failure = Failure::new(classify(error), format!("{error:#}"));
+                self.end_process(ledger, &failure);
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// What can not be published any more is failed.
+    pub(super) fn fail_if_worthless(
+        &self,
+        ledger: &mut Ledger,
+        reason: &Failure,
+    ) -> anyhow::Result<()> {
+        if reason.class() == Class::Data {
+            ledger.fail_run(self.run.run_id, reason.class().exit_code())?;
+        }
+        Ok(())
+    }
+
     fn end_process(&self, ledger: &mut Ledger, failure: &Failure) -> ! {
         tracing::error!("{failure}: ending this process; the next start continues");
         let exit_code = failure.class().exit_code();
@@ -282,7 +316,8 @@ impl<'a> Dispatcher<'a> {
 
     /// Claims blocks until there is one in wait for every worker.
     fn hand_out(&mut self, ledger: &mut Ledger, work: &Sender<Vec<Claim>>) -> anyhow::Result<()> {
-        while self.claimable > 0 && work.len() < self.settings.workers {
+        let most = (self.settings.workers + self.settings.committers) * 2 * LARGEST_BLOCK;
+        while self.claimable > 0 && work.len() < self.settings.workers && self.in_hand < most {
             if Instant::now() < self.next_look || !self.crew.heartbeat.is_steady() {
                 return Ok(());
             }

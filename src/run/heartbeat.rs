@@ -21,6 +21,8 @@ const BEATS: u32 = 4;
 pub struct Heartbeat {
     shared: Arc<Mutex<Shared>>,
     lease: Duration,
+    /// Whether there are others who could take leases over.
+    has_peers: bool,
     /// Dropping it ends the thread.
     _stop: Sender<()>,
 }
@@ -64,6 +66,7 @@ impl Heartbeat {
         Ok(Self {
             shared,
             lease: who.lease,
+            has_peers: target.is_shared(),
             _stop: stop,
         })
     }
@@ -84,7 +87,7 @@ impl Heartbeat {
     /// Whether leases are known to be alive.
     pub fn is_steady(&self) -> bool {
         let shared = lock(&self.shared);
-        shared.held.is_empty() || shared.last_beat.elapsed() < self.lease
+        !self.has_peers || shared.held.is_empty() || shared.last_beat.elapsed() < self.lease
     }
 }
 

@@ -32,12 +32,16 @@ pub fn decide(ledger: &mut Ledger, prepared: &Prepared, rescore: bool) -> anyhow
     }
     let date = prepared.date.to_string();
     let mut runs = ledger.runs_of_date(&prepared.job, &date)?;
-    runs.retain(|run| !run.trial && run.fingerprint == prepared.fingerprint);
+    runs.retain(|run| !run.trial);
+    let newest = runs.last().map(|run| run.run_id);
+    runs.retain(|run| run.fingerprint == prepared.fingerprint);
     // The newest first: of a date's generations with this fingerprint, that is the one meant.
     runs.reverse();
     // One that had too many dead letters goes on if the limit is a higher one by now.
-    let may_go_on =
-        |run: &&Run| run.state.is_unfinished() || (run.state == State::Failed && !rescore);
+    let may_go_on = |run: &&Run| {
+        let is_newest = Some(run.run_id) == newest;
+        run.state.is_unfinished() || (run.state == State::Failed && is_newest && !rescore)
+    };
     if let Some(run) = runs.iter().find(may_go_on) {
         return resumable(run.clone(), prepared).map(Decision::Resume);
     }
@@ -67,8 +71,17 @@ pub fn decide(ledger: &mut Ledger, prepared: &Prepared, rescore: bool) -> anyhow
 }
 
 fn resumable(run: Run, prepared: &Prepared) -> anyhow::Result<Run> {
+    refuse_other_arithmetic(&run, prepared)?;
+    Ok(run)
+}
+
+/// A run's records are scored by one instruction set, those that are retried included.
+///
+/// # Errors
+/// This host has another one than the run (78).
+pub(super) fn refuse_other_arithmetic(run: &Run, prepared: &Prepared) -> anyhow::Result<()> {
     if run.numerics == prepared.numerics() {
-        return Ok(run);
+        return Ok(());
     }
     Err(Failure::config(format!(
         "{} was begun with {} arithmetic, this host has {}: its predictions would differ in their last bits",

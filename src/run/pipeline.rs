@@ -102,6 +102,7 @@ pub fn execute(
     }
     progress(dispatcher.progress());
     if let Some(failure) = dispatcher.reason_to_stop(ledger)? {
+        dispatcher.fail_if_worthless(ledger, &failure)?;
         return Ok(End::Stopped(failure));
     }
     let pool = rayon::ThreadPoolBuilder::new()
@@ -135,6 +136,9 @@ pub fn execute(
         orders.drop_all();
         // Whoever waits for room must find that nobody will make any.
         drop(finished);
+        if let Err(error) = &outcome {
+            dispatcher.end_if_a_worker_stays(ledger, error);
+        }
         outcome
     };
     if ledgers.is_empty() {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
 use super::finalize::replaced_by;
+use super::identity::refuse_other_arithmetic;
 use super::pipeline::Progress;
 use super::start::{Request, resume, tell_given_up};
 use super::tolerance::Tolerance;
@@ -66,20 +67,26 @@ pub fn retry(
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<Retried> {
     let begun = Begun::now(ledger)?;
-    check_parent(ledger, &parent)?;
-    let wanted = ledger.retryable(parent.run_id, code)?;
-    if wanted.is_empty() {
-        return Ok(Retried::Nothing);
-    }
-    let date = parent.logical_date.parse()?;
-    let prepared = Prepared::new(job, date, None, ledger.target(), &request.interrupt)?
-        .for_retry(Retry::new(parent.clone(), wanted));
-    check_model(&parent, &prepared)?;
+    let (prepared, run) = loop {
+        check_parent(ledger, &parent)?;
+        let newest_child = ledger.newest_child(parent.run_id)?;
+        let wanted = ledger.retryable(parent.run_id, code)?;
+        if wanted.is_empty() {
+            return Ok(Retried::Nothing);
+        }
+        let date = parent.logical_date.parse()?;
+        let prepared = Prepared::new(job, date, None, ledger.target(), &request.interrupt)?
+            .for_retry(Retry::new(parent.clone(), wanted));
+        check_model(&parent, &prepared)?;
+        // Overtaken by another retry, what is wanted is found anew.
+        if let Some(run) = find_or_plan(ledger, job, &prepared, newest_child, request)? {
+            break (prepared, run);
+        }
+    };
     let wanted = prepared
         .retry
         .as_ref()
         .map_or(0, |retry| retry.wanted.len()) as u64;
-    let run = find_or_plan(ledger, job, &parent, &prepared, request)?;
     let planned = run.planned as u64;
     if planned == 0 {
         ledger.cancel_run(run.run_id)?;
@@ -143,7 +150,7 @@ fn check_model(parent: &Run, prepared: &Prepared) -> anyhow::Result<()> {
     let before: Value = serde_json::from_str(&parent.identity).unwrap_or_default();
     let is_alike = |section: &str| before[section] == prepared.identity[section];
     if is_alike("model") && is_alike("run") {
-        return Ok(());
+        return refuse_other_arithmetic(parent, prepared);
     }
     Err(Failure::config(format!(
         "{} was scored by {} {} in batches of {}; bundle, threshold or batch_size are others now",
@@ -158,34 +165,36 @@ fn check_model(parent: &Run, prepared: &Prepared) -> anyhow::Result<()> {
     .into())
 }
 
+/// The retry to go on with, or a new one; `None` if another one came between.
 fn find_or_plan(
     ledger: &mut Ledger,
     job: &Job,
-    parent: &Run,
     prepared: &Prepared,
+    newest_child: Option<i64>,
     request: &Request,
-) -> anyhow::Result<Run> {
-    loop {
-        let unfinished = ledger.unfinished_children(parent.run_id)?;
-        let alike = |child: &&Run| {
-            child.fingerprint == prepared.fingerprint && child.numerics == prepared.numerics()
-        };
-        if let Some(child) = unfinished.iter().rev().find(alike) {
-            resume(ledger, child, request)?;
-            return Ok(child.clone());
+) -> anyhow::Result<Option<Run>> {
+    let Some(Retry { parent, .. }) = &prepared.retry else {
+        return Err(Failure::internal("nothing is to be retried").into());
+    };
+    let unfinished = ledger.unfinished_children(parent.run_id)?;
+    let alike = |child: &&Run| {
+        child.fingerprint == prepared.fingerprint && child.numerics == prepared.numerics()
+    };
+    if let Some(child) = unfinished.iter().rev().find(alike) {
+        resume(ledger, child, request)?;
+        return Ok(Some(child.clone()));
+    }
+    let plan = plan::plan(job, prepared, None, &request.interrupt)?;
+    let known = RetriedRun {
+        run_id: parent.run_id,
+        newest_child,
+    };
+    match plan.with_input(|input| ledger.plan_retry(&plan.run, input, known))? {
+        Planning::Planned { run_id, given_up } => {
+            tell_given_up(ledger, &given_up)?;
+            let gone = || Failure::internal(format!("run {run_id} is gone"));
+            Ok(Some(ledger.run(run_id)?.ok_or_else(gone)?))
         }
-        let plan = plan::plan(job, prepared, None, &request.interrupt)?;
-        let known = RetriedRun {
-            run_id: parent.run_id,
-            unfinished_child: unfinished.last().map(|child| child.run_id),
-        };
-        match plan.with_input(|input| ledger.plan_retry(&plan.run, input, known))? {
-            Planning::Planned { run_id, given_up } => {
-                tell_given_up(ledger, &given_up)?;
-                let gone = || Failure::internal(format!("run {run_id} is gone"));
-                return Ok(ledger.run(run_id)?.ok_or_else(gone)?);
-            }
-            Planning::Overtaken => {}
-        }
+        Planning::Overtaken => Ok(None),
     }
 }

@@ -6,7 +6,8 @@
 //! this process lives, the part is halved until one record is left; and if it dies of that record a
 //! second time, the record becomes a dead letter. No death from outside can cost a healthy record:
 //! one that strikes this process charges nothing, and one that strikes the child would have to strike it
-//! at the same record again and again.
+//! at the same record again and again. Where every record is fatal it is not the records, but a want of
+//! memory, say: then none is charged, and the run stops.
 
 mod child;
 mod message;
@@ -55,6 +56,9 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often to look whether a shard is to be dropped.
 const LOOK_UP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Fatal records, one after the other, from which on it is not the records.
+const FATAL_IN_A_ROW: u32 = 8;
 
 /// Exit codes of a child that SIGINT or SIGTERM ended: somebody else's wish, and nobody's fault.
 const BY_WISH: [i32; 2] = [130, 143];
@@ -105,13 +109,17 @@ impl Isolation {
         let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
         let mut left = parts(slice.records, self.prepared.batch_size as u64);
         let mut deaths: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut fatal_in_a_row = 0;
         while let Some(range) = left.pop_front() {
             let reply = self.ask(slice, &range)?;
             if self.orders.must_drop() {
                 return Ok(None);
             }
             match reply {
-                Reply::Scored(part) => results.append(*part),
+                Reply::Scored(part) => {
+                    fatal_in_a_row = 0;
+                    results.append(*part);
+                }
                 // Whoever wants this process to stop may have struck the child first.
                 Reply::Died(_) | Reply::Ended if !self.orders.may_begin() => return Ok(None),
                 Reply::Ended => left.push_front(range),
@@ -131,6 +139,10 @@ impl Isolation {
                     if *count < FATAL {
                         left.push_front(range);
                     } else {
+                        fatal_in_a_row += 1;
+                        if fatal_in_a_row == FATAL_IN_A_ROW {
+                            return Err(not_the_records(slice.shard_no, &how));
+                        }
                         let letter = self.fatal(slice, range.start, &how);
                         tracing::warn!(
                             shard = slice.shard_no,
@@ -155,7 +167,10 @@ impl Isolation {
         let timeout = whole.mul_f64(share).max(whole.min(SHORTEST_TIMEOUT));
         let mut child = match self.child.take() {
             Some(child) => child,
-            None => self.launch(slice.shard_no)?,
+            None => match self.launch(slice.shard_no)? {
+                Some(child) => child,
+                None => return Ok(Reply::Ended),
+            },
         };
         let question = serde_json::to_string(&part)?;
         let sent = match &mut child.process.stdin {
@@ -204,13 +219,14 @@ impl Isolation {
         }
     }
 
-    /// Starts a child and waits until it is ready.
-    fn launch(&self, shard_no: u32) -> anyhow::Result<Running> {
+    /// Starts a child and waits until it is ready; `None` if the shard is to be dropped by then.
+    fn launch(&self, shard_no: u32) -> anyhow::Result<Option<Running>> {
         let mut how = String::new();
         for _ in 0..FAILED_LAUNCHES {
             let mut child = Running::start(&self.launcher.arguments)?;
             match self.wait(&child.answers, self.launcher.shard_timeout) {
-                Ok(Answer::Ready) => return Ok(child),
+                Ok(Answer::Ready) => return Ok(Some(child)),
+                Err(_) if self.orders.must_drop() => return Ok(None),
                 Ok(Answer::Failed(failed)) => return Err(failed.into_failure().into()),
                 Ok(Answer::Scored(_)) => {
                     return Err(Failure::internal("a child answered before it was asked").into());
@@ -270,7 +286,9 @@ impl Isolation {
 
     /// Identity of a part's one record, if looking for it does not fail.
     fn id_of(&self, part: &ShardSlice) -> Option<String> {
-        self.prepared.id_of(part).ok().flatten()
+        let id = self.prepared.id_of(part).ok().flatten()?;
+        // Postgres holds no such text.
+        Some(id.replace('\0', "\u{FFFD}"))
     }
 }
 
@@ -322,6 +340,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.end();
     }
+}
+
+fn not_the_records(shard_no: u32, how: &str) -> anyhow::Error {
+    Failure::new(
+        Class::Temporary,
+        format!("shard {shard_no}: each of {FATAL_IN_A_ROW} records ended the process that scored it ({how}), so that it is not the records"),
+    )
+    .hint("it may lack memory: [run] max_memory is what such a process may have")
+    .into()
 }
 
 fn described(status: ExitStatus) -> String {
