@@ -50,6 +50,8 @@ fn faults(kills: u64) -> Vec<Fault> {
     if is_root() {
         all.push(Box::new(move || full::full_server(some)));
         all.push(Box::new(move || full::full_log(few)));
+    } else {
+        println!("NOT tried: full disks of the server, which only root can mount here");
     }
     all.push(Box::new(move || full::read_only(few)));
     all.push(Box::new(move || together::on_postgres(part(5))));
