@@ -13,6 +13,7 @@ use arrow::array::{Float64Array, StringArray};
 use crate::harness::results::Results;
 use crate::harness::started::Started;
 use crate::harness::{Ended, batch, linear_bundle, simple_job, write_parquet};
+use crate::parquet_pages::damage;
 
 const DATE: &str = "2026-11-23";
 const RUN: [&str; 4] = ["run", "job.toml", "--date", DATE];
@@ -155,6 +156,36 @@ fn a_record_that_never_ends_is_found_and_set_aside() {
     hang().expect(0).says(&["no answer in 1 s"]);
     assert_eq!(results.dead_letters(1), ["r42 infer/process_died -"]);
     check(&results, &["r42"]);
+}
+
+#[test]
+fn where_every_record_kills_it_is_not_the_records() {
+    let results = Results::in_sqlite();
+    put(&results, None);
+    plan_only(&results);
+    make_all_shards_suspect(&results);
+    let all: Vec<String> = (0..RECORDS).map(|row| format!("abort:r{row}")).collect();
+    Ended::of(&mut run(&results, &all.join(",")))
+        .expect(75)
+        .says(&["so that it is not the records", "hint: it may lack memory"]);
+    results.lamplighter(&RUN).expect(0);
+    assert_eq!(results.dead_letters(1), [""; 0]);
+    check(&results, &[]);
+}
+
+#[test]
+fn an_error_beside_a_worker_that_hangs_ends_the_process_and_is_told() {
+    let results = Results::in_sqlite();
+    // Damage that no worker sees with what it reads first.
+    put_so_many(&results, None, 20_000);
+    damage(&results.workspace.path("input/rows.parquet"), "x", 60);
+    let mut command = run(&results, "hang:r0");
+    command.args(["--workers", "2"]);
+    Ended::of(&mut command).expect(65).says(&[
+        "a fault strikes",
+        "rows.parquet",
+        "ending this process",
+    ]);
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn a_limit_that_can_not_be_kept_ends_the_run_and_names_column_and_code() {
             .expect(65)
             .says(&["missing_value in column `x`"]);
         assert_eq!(shards("completed"), done);
+        assert_eq!(results.value(state), "failed withheld 65");
 
         let raised = [&RUN[..], &["--set", "errors.max_dead_letters=60%"]].concat();
         results.lamplighter(&raised).expect(0);

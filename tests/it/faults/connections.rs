@@ -61,7 +61,9 @@ pub fn slept(tries: u64) -> Tally {
             let (date, name) = (date(number), format!("sleeper_{thread}"));
             tally.tries += 1;
             let alone = ["--set", "schedule.catch_up=0"];
-            let mut sleeper = night.start(&name, &date, &alone);
+            // So that there are moments between its transactions.
+            let sleepy = [&alone[..], &["--set", "sink.connections=1"]].concat();
+            let mut sleeper = night.start(&name, &date, &sleepy);
             if stop_with_shards(night.database(), &name, &mut sleeper) {
                 let other = night.start("other", &date, &alone).end();
                 night.judge_end(&date, &other, &[0], tally);
