@@ -14,8 +14,9 @@
 //!          transaction)                                                                                    report)
 //! ```
 //!
-//! A rayon pool scores shards. The main thread alone writes to the ledger: it hands out blocks of
-//! shards and commits what comes back ([`run::pipeline`]). Weights are loaded once and shared. On
+//! A rayon pool scores shards. The main thread hands out blocks of shards and has what comes back
+//! committed, by itself or by two threads where the database takes several writers
+//! ([`run::pipeline`]). Weights are loaded once and shared. On
 //! Postgres several processes do so for one run; a claim is then a lease, which a thread of its own
 //! keeps alive ([`run::heartbeat`]).
 //! Memory is bounded by workers times what they read at a time, never by the input's size.

@@ -119,7 +119,7 @@ pub fn terminated_in_copy(tries: u64) -> Tally {
                 "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE query LIKE 'COPY%' AND datname = current_database()",
             );
-            tally.struck += ended.parse::<u64>().expect("a number");
+            tally.struck += u64::from(ended != "0");
         }
         drop(closed);
         night.judge_end(&date, &started.end(), &[0], &mut tally);

@@ -57,11 +57,6 @@ impl Place {
             }
         }
     }
-
-    /// Whether the server is left in a transaction that has a shard.
-    fn has_a_shard(self) -> bool {
-        matches!(self, Self::Rows | Self::Commit)
-    }
 }
 
 /// Networks that fall silent under one process while another works on the same run.
@@ -79,13 +74,12 @@ pub fn silent(tries: u64) -> Tally {
             tally.tries += 1;
             tally.struck += u64::from(proxy.is_silent());
             let mut other = night.start("other", &date, &[]);
-            if place.has_a_shard() {
-                // All but those that the server still keeps for whoever is silent, one a committer.
-                let left = "SELECT count(*) <= 2 FROM shards WHERE state <> 'completed'";
-                eventually(|| night.results.value(left) == "t" || !other.is_alive());
-            } else {
-                eventually(|| !other.is_alive());
-            }
+            // All but those that the server may still keep for whoever is silent: one for each of its
+            // commits that were under way.
+            let left = "SELECT count(*) > 0 AND count(*) FILTER (WHERE state <> 'completed') <= 2
+                 FROM shards";
+            let done = |other: &mut Started| night.results.value(left) == "t" || !other.is_alive();
+            eventually(|| done(&mut other));
             proxy.hang_up();
             for started in [other, silent] {
                 night.judge_end(&date, &started.end(), &[0], tally);
