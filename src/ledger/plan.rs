@@ -112,17 +112,7 @@ impl Ledger {
                     return Ok(Planning::Overtaken);
                 }
             }
-            let run_id = ledger.insert_run(run)?;
-            match input {
-                PlannedInput::Slices { shards, input } => {
-                    ledger.insert_shards(run_id, shards, input)?;
-                    ledger.set_planned(run_id, records(shards), run.shard_size)?;
-                }
-                PlannedInput::Queue { limit, min_rows } => {
-                    ledger.plan_queue(run_id, run, *limit, *min_rows)?;
-                }
-                PlannedInput::Requeued { .. } => return Err(no_retry()),
-            }
+            let run_id = ledger.insert_planned(run, input)?;
             Ok(Planning::Planned { run_id, given_up })
         })
     }
@@ -131,7 +121,7 @@ impl Ledger {
     /// the new one with all its shards.
     ///
     /// # Errors
-    /// The run names another parent (70); the database's.
+    /// The database's.
     pub fn plan_retry(
         &mut self,
         run: &NewRun,
@@ -151,20 +141,28 @@ impl Ledger {
                     return Ok(Planning::Overtaken);
                 }
             }
-            let run_id = ledger.insert_run(run)?;
-            match input {
-                PlannedInput::Slices { shards, input } => {
-                    ledger.insert_shards(run_id, shards, input)?;
-                    ledger.set_planned(run_id, records(shards), run.shard_size)?;
-                }
-                PlannedInput::Requeued { record_ids } => {
-                    ledger.plan_requeued(run_id, run, record_ids)?;
-                }
-                PlannedInput::Queue { .. } => return Err(no_retry()),
-            }
+            let run_id = ledger.insert_planned(run, input)?;
             let given_up = unfinished.iter().map(|child| child.run_id).collect();
             Ok(Planning::Planned { run_id, given_up })
         })
+    }
+
+    /// Stores a run with all its shards. Returns its key.
+    fn insert_planned(&mut self, run: &NewRun, input: &PlannedInput<'_>) -> anyhow::Result<i64> {
+        let run_id = self.insert_run(run)?;
+        match input {
+            PlannedInput::Slices { shards, input } => {
+                self.insert_shards(run_id, shards, input)?;
+                self.set_planned(run_id, records(shards), run.shard_size)?;
+            }
+            PlannedInput::Queue { limit, min_rows } => {
+                self.plan_queue(run_id, run, *limit, *min_rows)?;
+            }
+            PlannedInput::Requeued { record_ids } => {
+                self.plan_requeued(run_id, run, record_ids)?;
+            }
+        }
+        Ok(run_id)
     }
 
     fn plan_requeued(
@@ -371,10 +369,6 @@ fn place(
         std::cmp::Reverse(row.get("priority")?),
         row.get("queue_id")?,
     ))
-}
-
-fn no_retry() -> anyhow::Error {
-    Failure::internal("a retry and a run of a whole date are planned in different ways").into()
 }
 
 fn records(shards: &[ShardSlice]) -> u64 {

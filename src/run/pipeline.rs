@@ -2,8 +2,8 @@
 //!
 //! A rayon pool of explicit size scores. The calling thread hands out blocks of neighbouring shards, so
 //! that a worker's reader can go on where it stands, and has what comes back committed: by itself, or by
-//! a few threads if the database takes several writers. What is handed out and what waits to be committed is bounded, and with
-//! it memory, whatever the input's size.
+//! a few threads if the database takes several writers. What is handed out and what waits to be
+//! committed is bounded, and with it memory, whatever the input's size.
 //!
 //! Other processes may work on the same run. Then a shard may turn out to be another's by the time
 //! it is to be committed, and is dropped; and a process that finds nothing left to claim waits until
