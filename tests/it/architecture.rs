@@ -23,7 +23,7 @@ const ORDER: [&[&str]; 11] = [
 
 /// Heavy crates, and the places that may know them.
 const HOMES: [(&str, &[&str]); 8] = [
-    ("clap::", &["cli.rs", "main.rs"]),
+    ("clap::", &["cli", "main.rs"]),
     ("indicatif::", &["terminal.rs"]),
     ("parquet::", &["source/parquet"]),
     ("polars", &["source/row_sql"]),

@@ -1,0 +1,167 @@
+//! The command line: clap types, nothing else.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts: what stands in brackets is a section of the job file"
+)]
+
+mod db;
+mod dead_letters;
+mod queue;
+mod run;
+mod runs;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use db::DbCommand;
+pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
+pub use queue::{PushOptions, QueueCommand};
+pub use run::RunOptions;
+pub use runs::RunsCommand;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    completed and published (or was already), dead letters within the limit
+  64   the command line is wrong
+  65   the data breaks its contract, changed while running, or left too many dead letters
+  66   no input, or less than [source] min_rows
+  69   database unavailable
+  70   an invariant of lamplighter is broken: please report it
+  74   disk or other I/O
+  75   interrupted, input not there yet, or locked by another process: start again
+  77   permission denied
+  78   job file, bundle, schema or fingerprint
+  80   past [schedule] finish_by: a later start continues
+  101, 134, 137   panic, abort, killed: the next start continues (130 and 143: interrupted twice)";
+
+/// Nightly batch inference: every record scored once, or in the dead letters with a reason.
+#[derive(Parser)]
+#[command(name = "lamplighter", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+}
+
+/// Options of every command.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Options of every command")]
+pub struct GlobalOptions {
+    /// Database, such as sqlite://lamplighter.db or postgres://user@host/database; never with a
+    /// password [default: DATABASE_URL, DATABASE_URL_FILE (a file that holds the URL), the job
+    /// file's [sink] database, sqlite://lamplighter.db]
+    #[arg(long, global = true, value_name = "URL")]
+    pub database: Option<String>,
+    /// Schema of a Postgres database that holds the tables [default: the job file's [sink] schema,
+    /// lamplighter]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub schema: Option<String>,
+    /// Form of what is printed on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Form of logs and errors on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Log more (-v: debug, -vv: trace)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Form of standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Form of standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Score the records of a date
+    #[command(after_help = "\
+Unfinished runs of earlier dates are continued first, the newest [schedule] catch_up of them.
+A date that is complete is left alone; a start after a kill goes on with the shards that are left.
+
+Examples:
+  lamplighter run jobs/flight-delay.toml
+  lamplighter run jobs/flight-delay.toml --date -1d --env prod
+  lamplighter run jobs/flight-delay.toml --limit 1000
+  lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
+    Run(RunOptions),
+    /// Look at runs, prove them, give them up
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Show a run's report
+    #[command(after_help = "\
+Examples:
+  lamplighter report
+  lamplighter report flight-delay@2026-11-23#1 --format json")]
+    Report(ReportOptions),
+    /// Look at records that could not be scored
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Put records into the queue, look at it
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Create or bring up to date the database's tables, and say who may do what
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Score the parts of shards that another process asks for
+    #[command(hide = true)]
+    IsolatedWorker(IsolatedWorkerOptions),
+}
+
+/// A job file, and what is laid over it.
+#[derive(Args, Clone)]
+pub struct JobOptions {
+    /// Job file
+    pub job: PathBuf,
+    /// Overlay of the job file to apply, [env.ENV]
+    #[arg(long, value_name = "ENV")]
+    pub env: Option<String>,
+    /// Overrides a key of the job file, such as run.batch_size=256; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Options of `report`.
+#[derive(Args)]
+pub struct ReportOptions {
+    /// job@date#generation, or a job for its newest run [default: the newest run]
+    pub run: Option<String>,
+}
+
+/// Options of the process that scores single shards. It is started by other processes only.
+#[derive(Args)]
+pub struct IsolatedWorkerOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// Logical date
+    #[arg(long)]
+    pub date: String,
+    /// The first so many records
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// Rows to read at a time
+    #[arg(long)]
+    pub chunk_rows: usize,
+    /// What input, bundle and settings must come to
+    #[arg(long)]
+    pub fingerprint: String,
+}
