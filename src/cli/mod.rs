@@ -4,21 +4,25 @@
     reason = "help texts: what stands in brackets is a section of the job file"
 )]
 
+mod backfill;
 mod db;
 mod dead_letters;
 mod queue;
 mod run;
 mod runs;
+mod status;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use backfill::{BackfillOptions, Reprocess};
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use queue::{PushOptions, QueueCommand};
 pub use run::RunOptions;
 pub use runs::RunsCommand;
+pub use status::StatusOptions;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -103,6 +107,29 @@ Examples:
   lamplighter run jobs/flight-delay.toml --limit 1000
   lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
     Run(RunOptions),
+    /// Score many dates, each by a run of its own
+    #[command(after_help = "\
+Dates that are published are left alone, interrupted ones are gone on with: to start a backfill again
+is to continue it. A date that fails keeps none of the others from being scored. On Postgres several
+processes given the same range share its dates. finish_by, catch_up and wait are a night's affair.
+
+The exit code is 0 if all dates are published; else 75, 69 or 74 if another start may mend it, else
+that of the date that failed most gravely.
+
+Examples:
+  lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01
+  lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01 --reprocess all --reason \"model 1.1\"
+  lamplighter backfill jobs/flight-delay-monthly.toml --missing --dry-run")]
+    Backfill(BackfillOptions),
+    /// Tell how all jobs of the database are (79 if one is not well)
+    #[command(after_help = "\
+A job whose job file has [schedule] cron is judged by the dates that were due: each must be published,
+or under way in time. Of other jobs the newest run is judged.
+
+Examples:
+  lamplighter status
+  lamplighter status --since 7d --format json")]
+    Status(StatusOptions),
     /// Look at runs, prove them, give them up
     #[command(subcommand)]
     Runs(RunsCommand),

@@ -6,7 +6,10 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub enum RunsCommand {
     /// List runs, the newest first
-    #[command(after_help = "Example:\n  lamplighter runs list --job flight-delay")]
+    #[command(after_help = "\
+Examples:
+  lamplighter runs list --job flight-delay
+  lamplighter runs list --missing")]
     List {
         /// Only of this job
         #[arg(long)]
@@ -14,6 +17,9 @@ pub enum RunsCommand {
         /// At most so many
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u32,
+        /// Instead, dates that the schedule asks for and consumers do not see, the oldest first
+        #[arg(long, conflicts_with = "limit")]
+        missing: bool,
     },
     /// Show a run, its shards and the processes that worked on it
     #[command(after_help = "Example:\n  lamplighter runs show flight-delay@2026-11-23#1")]
@@ -32,5 +38,11 @@ pub enum RunsCommand {
     Cancel {
         /// job@date#generation
         run: String,
+    },
+    /// Expect nothing of a job from now on: `status` leaves it out until it is run again
+    #[command(after_help = "Example:\n  lamplighter runs retire flight-delay")]
+    Retire {
+        /// Name of the job
+        job: String,
     },
 }

@@ -8,6 +8,7 @@
 //! the place of the value it is about, and never a value that may be a secret.
 
 mod check;
+mod crontab;
 mod document;
 mod load;
 mod logical_date;
@@ -29,11 +30,11 @@ use spec::JobSpec;
 
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
-pub use schedule::{Grain, Schedule};
+pub use schedule::{Due, Grain, Schedule};
 pub use sink::Sink;
 pub use source::{PostgresRelation, PostgresSource, QueueSource, Source, SourceKind};
 pub use spec::{ColumnType, DuplicatePolicy, OnConflict, Precision};
-pub use values::DeadLetterLimit;
+pub use values::{DeadLetterLimit, parse_duration as duration};
 
 use crate::error::Failure;
 
@@ -138,17 +139,11 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
     }
 
     let written = &schedule;
-    let schedule = Schedule::new(
-        &written.timezone,
-        &written.date,
-        written.grain,
-        written.catch_up,
-        written.finish_by.as_deref(),
-    )
-    .map_err(|refused| {
+    let schedule = Schedule::new(written).map_err(|refused| {
         let text = match refused.key {
             "date" => &written.date,
             "finish_by" => written.finish_by.as_deref().unwrap_or_default(),
+            "cron" => written.cron.as_deref().unwrap_or_default(),
             _ => &written.timezone,
         };
         let shown = places.shown("schedule", refused.key, text);

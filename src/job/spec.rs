@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::schedule::Grain;
 use super::values::{self, DeadLetterLimit};
@@ -52,7 +52,7 @@ pub struct JobSection {
 }
 
 /// `[schedule]`
-#[derive(PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSection {
     /// IANA time zone of the logical date. Default `"UTC"`.
@@ -66,6 +66,10 @@ pub struct ScheduleSection {
     pub catch_up: u32,
     /// Time of day, in that time zone, from which on nothing more is begun. Default: none.
     pub finish_by: Option<String>,
+    /// When the scheduler starts the job, in the five fields of a crontab, by the clocks of that time
+    /// zone. Starts nothing: it tells `status` and `runs list --missing` which dates there should be.
+    /// Default: none.
+    pub cron: Option<String>,
 }
 
 impl Default for ScheduleSection {
@@ -76,6 +80,7 @@ impl Default for ScheduleSection {
             grain: Grain::Day,
             catch_up: 3,
             finish_by: None,
+            cron: None,
         }
     }
 }

@@ -26,6 +26,7 @@ macro_rules! statement {
 
 mod claim;
 mod commit;
+mod dates;
 mod finish;
 mod plan;
 mod queue;
@@ -47,6 +48,7 @@ use crate::error::Failure;
 
 pub use claim::Beginning;
 pub use commit::Committed;
+pub use dates::KnownJob;
 pub use finish::Finishing;
 pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};

@@ -269,6 +269,7 @@ impl Ledger {
             (run.shard_size as i64).into(),
             0_i64.into(),
             run.parent_run_id.into(),
+            run.backfill.into(),
         ];
         self.fetch_one(statement!("insert_run"), &values, |row| row.get("run_id"))
     }

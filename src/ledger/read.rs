@@ -313,7 +313,7 @@ impl Ledger {
     }
 }
 
-fn run(row: &Row) -> Result<Run, QueryError> {
+pub(super) fn run(row: &Row) -> Result<Run, QueryError> {
     let word =
         |error: anyhow::Error| QueryError::new(Failure::internal(error.to_string()), Retry::Never);
     Ok(Run {
@@ -324,6 +324,7 @@ fn run(row: &Row) -> Result<Run, QueryError> {
         parent_run_id: row.get("parent_run_id")?,
         trial: row.get("trial")?,
         reason: row.get("reason")?,
+        backfill: row.get("backfill")?,
         fingerprint: row.get("fingerprint")?,
         identity: row.get("identity")?,
         state: row.get::<String>("state")?.parse().map_err(word)?,

@@ -7,7 +7,8 @@ use crate::error::Failure;
 
 /// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
 /// or change a prediction, a dead letter or a report.
-const RUNNER: [(&str, &str); 9] = [
+const RUNNER: [(&str, &str); 10] = [
+    ("jobs", "SELECT, INSERT, UPDATE"),
     ("runs", "SELECT, INSERT, UPDATE"),
     ("run_attempts", "SELECT, INSERT, UPDATE"),
     ("shards", "SELECT, INSERT, UPDATE"),
@@ -20,7 +21,8 @@ const RUNNER: [(&str, &str); 9] = [
 ];
 
 /// What whoever reads results may look at: not the queue, whose payloads may be personal data.
-const READER: [&str; 10] = [
+const READER: [&str; 11] = [
+    "jobs",
     "runs",
     "run_attempts",
     "shards",

@@ -11,6 +11,7 @@
 //! of dead letters. [`retry`] scores dead letters again. [`wait`] is for input that comes late.
 
 pub mod attempt;
+pub mod backfill;
 mod batch;
 mod committer;
 mod dispatcher;

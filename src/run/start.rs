@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
 use super::identity::{Decision, decide};
 use super::pipeline::Progress;
+use super::plan::Occasion;
 use super::tolerance::Tolerance;
 use super::{Prepared, plan};
 use crate::error::Failure;
@@ -22,6 +23,8 @@ pub struct Request {
     pub limit: Option<u64>,
     /// Score a finished date again, for this reason.
     pub rescore: Option<String>,
+    /// A backfill asks. Then a date that was scored again for the same reason is done.
+    pub backfill: bool,
     /// Go on with an unfinished run, but begin no new one.
     pub resume_only: bool,
     /// Work on the run alone, or not at all.
@@ -93,6 +96,12 @@ fn find_or_plan(
     let mut rescore = request.rescore.as_deref();
     loop {
         let known = ledger.state_of_date(&job.name, &date)?;
+        if let (true, Some(reason), Some(newest)) = (request.backfill, rescore, known.newest)
+            && let Some(run) = ledger.run(newest)?
+            && is_done_for(&run, reason, prepared)
+        {
+            return Ok(Found::Done(Box::new(run)));
+        }
         match decide(ledger, prepared, rescore.is_some())? {
             Decision::Done(run) => return Ok(Found::Done(Box::new(run))),
             Decision::Resume(run) => {
@@ -101,7 +110,11 @@ fn find_or_plan(
             }
             Decision::Plan if request.resume_only => return Err(not_resumable(job, &date)),
             Decision::Plan => {
-                let plan = plan::plan(job, prepared, rescore, &request.interrupt)?;
+                let occasion = Occasion {
+                    reason: rescore,
+                    backfill: request.backfill,
+                };
+                let plan = plan::plan(job, prepared, occasion, &request.interrupt)?;
                 let planning = plan.with_input(|input| ledger.plan_run(&plan.run, input, known))?;
                 match planning {
                     Planning::Planned { run_id, given_up } => {
@@ -117,6 +130,14 @@ fn find_or_plan(
             }
         }
     }
+}
+
+/// Whether a date has been scored again for this reason already, with what there is now.
+fn is_done_for(run: &Run, reason: &str, prepared: &Prepared) -> bool {
+    run.reason.as_deref() == Some(reason)
+        && run.fingerprint == prepared.fingerprint
+        && !run.state.is_unfinished()
+        && run.state != State::Cancelled
 }
 
 /// Says which unfinished runs a new one has replaced.

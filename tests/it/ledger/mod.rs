@@ -160,6 +160,7 @@ pub fn new_run(date: &str) -> NewRun {
         parent_run_id: None,
         trial: false,
         reason: None,
+        backfill: false,
         fingerprint: "fingerprint".to_owned(),
         identity: "{}".to_owned(),
         model_name: "linear".to_owned(),
