@@ -4,6 +4,8 @@
 
 /// Rooms, homes and lengths.
 mod architecture;
+/// Many dates of a job.
+mod backfill;
 /// Bad input of every kind: refused or set aside, and never visible.
 mod bad_input;
 /// Changes of the clocks, and clocks that are wrong.

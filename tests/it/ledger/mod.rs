@@ -13,6 +13,8 @@ macro_rules! on_both {
     };
 }
 
+pub(crate) use on_both;
+
 /// What goes in comes out, bit by bit.
 mod bytes;
 /// Who works on what.
