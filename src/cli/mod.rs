@@ -7,6 +7,7 @@
 mod backfill;
 mod db;
 mod dead_letters;
+mod plan;
 mod queue;
 mod run;
 mod runs;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use backfill::{BackfillOptions, Reprocess};
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
+pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
 pub use run::RunOptions;
 pub use runs::RunsCommand;
@@ -36,6 +38,7 @@ Exit codes:
   75   interrupted, input not there yet, or locked by another process: start again
   77   permission denied
   78   job file, bundle, schema or fingerprint
+  79   not everything that should be published is (status)
   80   past [schedule] finish_by: a later start continues
   101, 134, 137   panic, abort, killed: the next start continues (130 and 143: interrupted twice)";
 
@@ -121,6 +124,15 @@ Examples:
   lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01 --reprocess all --reason \"model 1.1\"
   lamplighter backfill jobs/flight-delay-monthly.toml --missing --dry-run")]
     Backfill(BackfillOptions),
+    /// Tell what a run would take: records, memory, time and cost
+    #[command(after_help = "\
+Opens everything, and scores the job's own records for two seconds with its own bundle. Nothing is
+written: what is scored goes to a scratch file beside the database, or to temporary tables.
+
+Examples:
+  lamplighter plan jobs/flight-delay.toml
+  lamplighter plan jobs/flight-delay.toml --workers 1 --set cost.per_hour=0.34 --format json")]
+    Plan(PlanOptions),
     /// Tell how all jobs of the database are (79 if one is not well)
     #[command(after_help = "\
 A job whose job file has [schedule] cron is judged by the dates that were due: each must be published,

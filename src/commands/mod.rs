@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod db;
 pub mod dead_letters;
 mod isolated_worker;
+pub mod plan;
 pub mod queue;
 pub mod report;
 mod retry;
@@ -57,6 +58,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
     match cli.command {
         Command::Run(options) => run::run(&options, invocation),
         Command::Backfill(options) => backfill::run(&options, invocation),
+        Command::Plan(options) => plan::run(&options, invocation),
         Command::Status(options) => status::run(&options, invocation),
         Command::Runs(command) => runs::run(&command, invocation),
         Command::Report(options) => report::run(&options, invocation),

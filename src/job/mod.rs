@@ -8,6 +8,7 @@
 //! the place of the value it is about, and never a value that may be a secret.
 
 mod check;
+mod cost;
 mod crontab;
 mod document;
 mod load;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use places::Places;
 use spec::JobSpec;
 
+pub use cost::Cost;
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
 pub use schedule::{Due, Grain, Schedule};
@@ -81,6 +83,8 @@ pub struct Job {
     pub sink: Sink,
     /// Rows of completed runs stay in the queue so long; zero: not at all.
     pub queue_retention: Duration,
+    /// What the machine costs, if it is known.
+    pub cost: Option<Cost>,
 }
 
 /// The model as the job names it.
@@ -128,6 +132,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         errors,
         sink,
         retention,
+        cost,
     } = spec;
 
     if !is_name(&job.name) {
@@ -202,6 +207,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         duplicates: errors.duplicates,
         sink,
         queue_retention: retention.queue,
+        cost: cost::resolve(cost, places)?,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct JobSpec {
     /// How long things are kept.
     #[serde(default)]
     pub retention: RetentionSection,
+    /// What the machine costs.
+    pub cost: Option<CostSection>,
 }
 
 /// `[job]`
@@ -334,4 +336,21 @@ impl Default for RetentionSection {
             queue: Duration::from_hours(30 * 24),
         }
     }
+}
+
+/// `[cost]`
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostSection {
+    /// What an hour of the machine costs. Required.
+    pub per_hour: f64,
+    /// In which currency, as it is to be shown. Default `"USD"`.
+    #[serde(default = "dollars")]
+    pub currency: String,
+    /// A run whose forecast costs more is refused before anything is claimed. Default: none.
+    pub max_per_run: Option<f64>,
+}
+
+fn dollars() -> String {
+    "USD".to_owned()
 }

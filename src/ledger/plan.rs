@@ -363,7 +363,7 @@ impl Ledger {
 }
 
 /// Priority (higher first) and key: the order of the queue.
-fn place(
+pub(super) fn place(
     row: &crate::database::Row,
 ) -> Result<(std::cmp::Reverse<i64>, i64), crate::database::QueryError> {
     Ok((

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
+use super::estimate::refuse_if_too_dear;
 use super::identity::{Decision, decide};
 use super::pipeline::Progress;
 use super::plan::Occasion;
@@ -55,6 +56,10 @@ pub fn start(
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<Started> {
     let begun = Begun::now(ledger)?;
+    if request.limit.is_none() {
+        let target = ledger.target().clone();
+        refuse_if_too_dear(job, date, &target, request, begun.time)?;
+    }
     let prepared = Arc::new(Prepared::new(
         job,
         date,

@@ -120,7 +120,10 @@ fn a_date_that_fails_keeps_none_of_the_others_from_being_scored(home: &Home) {
     );
     // What ended so stays so, and the exit code still tells.
     let again = backfill(home, 1, 2, &["--format", "json"]).expect(65);
-    assert_eq!(outcomes(&again)[1], ("already withheld".to_owned(), Some(65)));
+    assert_eq!(
+        outcomes(&again)[1],
+        ("already withheld".to_owned(), Some(65))
+    );
     assert_eq!(runs(home).len(), 2);
 }
 
