@@ -191,6 +191,15 @@ fn describe(details: &Details) -> String {
         ("state", run.state.as_str().to_owned()),
         ("publication", run.publication.as_str().to_owned()),
         ("trial", if run.trial { "yes" } else { "no" }.to_owned()),
+        (
+            "reason",
+            match (&run.reason, run.backfill) {
+                (Some(reason), true) => format!("{reason} (a backfill)"),
+                (Some(reason), false) => reason.clone(),
+                (None, true) => "a backfill".to_owned(),
+                (None, false) => "-".to_owned(),
+            },
+        ),
         ("model", format!("{} {}", run.model_name, run.model_version)),
         ("digest", run.model_digest.clone()),
         (

@@ -79,7 +79,7 @@ pub(super) fn prepare_postgres(
     ledger.refuse_closed_schema()?;
     match access {
         Access::Look => {}
-        Access::Read | Access::Write => ledger.refuse_other_schema()?,
+        Access::Read | Access::Write | Access::WriteInTurn => ledger.refuse_other_schema()?,
         Access::Migrate => {
             let status = ledger.refuse_strange_schema()?;
             ledger.migrate(status)?;

@@ -23,6 +23,9 @@ use crate::error::{self, Class};
 use crate::job::{Job, LogicalDate};
 use crate::ledger::{Access, Ledger, Publication, Run, State, Target};
 
+/// How long a backfill lets go of a file between two dates: whoever waits for it looks often enough.
+const TURN: Duration = Duration::from_millis(100);
+
 /// Which dates that have been scored are scored again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reprocess {
@@ -225,6 +228,14 @@ impl Crew<'_> {
             outcome.seconds = begun.elapsed().as_secs_f64();
             (self.observe)(Event::Done(&outcome));
             locked(&self.done).push(outcome);
+            self.let_others_write();
+        }
+    }
+
+    /// A night that waits for the file gets it now.
+    fn let_others_write(&self) {
+        if !self.target.is_shared() {
+            thread::sleep(TURN);
         }
     }
 
@@ -307,7 +318,7 @@ impl Crew<'_> {
             reason,
             ..
         } = self.backfill;
-        let mut ledger = self.target.open(Access::Write)?;
+        let mut ledger = self.target.open(Access::WriteInTurn)?;
         let (newest, published) = ledger.at_one_moment(|ledger| {
             let text = date.to_string();
             let mut runs = ledger.newest_runs_of_dates(&job.name, &text, &text)?;

@@ -278,3 +278,44 @@ fn a_range_that_is_none_is_refused() {
     home.workspace().write("job.toml", queue);
     backfill(&home, 1, 3, &[]).expect(78).says(&["queue"]);
 }
+
+#[test]
+fn on_sqlite_a_night_gets_its_turn_between_two_dates() {
+    let home = Home::sqlite();
+    set_up(&home, 1..=9, "[run]\nworkers = 1\n");
+    let url = home.url();
+    let range = [
+        "backfill",
+        "job.toml",
+        "--from",
+        "2026-11-01",
+        "--to",
+        "2026-11-08",
+        "--database",
+        &url,
+    ];
+    let mut command = home.workspace().command(&range);
+    // Each date takes a while.
+    command.env("LAMPLIGHTER_FAULT", "slow:r9");
+    let started = Started::new(&mut command);
+    started.until("a fault strikes");
+    let night = lamplighter(&home, &["run", "job.toml", "--date", "2026-11-09"]);
+    night.expect(0).says(&["waiting for another lamplighter"]);
+    let published = home.counts(&["publications"])[0]
+        .parse::<u32>()
+        .expect("a number");
+    assert!(published < 9, "the night was let in before the end");
+    started.send("TERM");
+    started.end().expect(75);
+    backfill(&home, 1, 8, &[]).expect(0);
+    assert_eq!(home.counts(&["runs", "publications"]), ["9", "9"]);
+}
+
+#[test]
+fn dates_that_are_worked_on_at_a_time_share_the_workers() {
+    let home = Home::postgres();
+    set_up(&home, 1..=6, "[run]\nworkers = 2\nlease = \"2s\"\n");
+    let ended = backfill(&home, 1, 6, &["--max-active", "3", "--format", "json"]).expect(0);
+    assert_eq!(outcomes(&ended), vec![("published".to_owned(), Some(0)); 6]);
+    assert_eq!(home.counts(&["runs", "run_attempts"]), ["6", "6"]);
+}
