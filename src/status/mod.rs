@@ -25,7 +25,7 @@ pub struct JobStatus {
     pub job: String,
     /// Whether nobody need look after it.
     pub ok: bool,
-    /// In a word or two: `published`, `running`, `late`, `not begun`, `stopped`, `withheld`, `failed`,
+    /// In a word or two: `published`, `due`, `running`, `late`, `not begun`, `stopped`, `withheld`, `failed`,
     /// `no runs`.
     pub standing: &'static str,
     /// Its newest run that is no trial and no retry; a backfill's only if there is no other.
@@ -231,7 +231,11 @@ fn judge_due(ledger: &mut Ledger, job: &str, due: &Due, now: Timestamp) -> anyho
         None => {
             let is_missed = now > due.starts_at.checked_add(START_TOLERANCE)?;
             Ok(Judged {
-                standing: if is_seen { "published" } else { "not begun" },
+                standing: match (is_seen, is_missed) {
+                    (true, _) => "published",
+                    (false, true) => "not begun",
+                    (false, false) => "due",
+                },
                 ok: is_seen || !is_missed,
                 run: None,
                 exit_code: None,
