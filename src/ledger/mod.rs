@@ -12,6 +12,8 @@
 //! A transaction that meets another one, or loses its connection, is tried again as a whole. It may
 //! have been committed all the same, so each is written to find that out from the rows when it runs
 //! again: nothing is ever guessed.
+//!
+#![doc = include_str!("tables.md")]
 
 /// The statement of this name in both dialects.
 macro_rules! statement {

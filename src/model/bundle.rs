@@ -1,4 +1,6 @@
 //! Bundles: a directory with `model.toml`, `model.safetensors` and what else the model needs.
+//!
+#![doc = include_str!("bundle.md")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

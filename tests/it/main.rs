@@ -16,6 +16,8 @@ mod changed_input;
 mod chaos;
 /// Exit codes, help, streams, locks.
 mod command_line;
+/// The pages: links, commands, tables and queries.
+mod documentation;
 /// Faults of every kind: nothing lost, nothing twice, no bit changed.
 mod faults;
 mod harness;

@@ -1,0 +1,17 @@
+//! The pages: links lead somewhere, commands run, tables say what the code says.
+
+/// Every key of a bundle.
+mod bundle;
+/// Shell commands, in order.
+mod commands;
+/// One table of exit codes.
+mod exit_codes;
+/// Links and targets.
+mod links;
+mod markdown;
+/// SQL, on both databases.
+mod queries;
+/// TOML and JSON.
+mod settings;
+/// Every column of every table.
+mod tables;
