@@ -37,6 +37,7 @@
 //! | [`monitor`] | statistics that merge |
 //! | [`ledger`] | the tables that know what is done |
 //! | [`run`] | the order of events |
+//! | [`check`] | what would keep a run from succeeding, found before it begins |
 //! | [`report`] | what happened, for people and programs |
 //!
 //! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
@@ -65,6 +66,7 @@
     clippy::dbg_macro
 )]
 
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod database;

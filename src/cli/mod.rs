@@ -4,6 +4,7 @@
     reason = "help texts: what stands in brackets is a section of the job file"
 )]
 
+mod check;
 mod db;
 mod dead_letters;
 mod queue;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use check::CheckOptions;
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use queue::{PushOptions, QueueCommand};
@@ -103,6 +105,16 @@ Examples:
   lamplighter run jobs/flight-delay.toml --limit 1000
   lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
     Run(RunOptions),
+    /// Look whether everything is there that a run needs
+    #[command(after_help = "\
+Each item is passed, failed, or not set up, which is no failure. An item that failed keeps no other
+from being looked at. Nothing is run, and nothing is written. The exit code is 0 if no item failed,
+else that of the first that did.
+
+Examples:
+  lamplighter check jobs/flight-delay.toml
+  lamplighter check jobs/flight-delay.toml --env prod --date -1d --format json")]
+    Check(CheckOptions),
     /// Look at runs, prove them, give them up
     #[command(subcommand)]
     Runs(RunsCommand),

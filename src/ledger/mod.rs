@@ -27,6 +27,7 @@ macro_rules! statement {
 mod claim;
 mod commit;
 mod finish;
+mod inspect;
 mod plan;
 mod queue;
 mod read;
@@ -48,6 +49,7 @@ use crate::error::Failure;
 pub use claim::Beginning;
 pub use commit::Committed;
 pub use finish::Finishing;
+pub use inspect::{MissingRights, Server};
 pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};
 pub use read::ShardProgress;
@@ -57,7 +59,7 @@ pub use rows::{
     Run, RunName, ShardCommit, ShardRow, ShardSlice, State, StoredDeadLetter, Totals,
 };
 pub use schema::SchemaStatus;
-pub use target::{Access, Target, TargetOptions};
+pub use target::{Access, LARGEST_SKEW, Target, TargetOptions};
 
 /// An open ledger. Calls block.
 pub struct Ledger {

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;
+pub mod probe;
 mod results;
 pub mod retry;
 pub mod start;

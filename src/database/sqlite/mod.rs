@@ -26,7 +26,7 @@ use super::{Begin, Cell, Connection, QueryError, Row, RowProducer, Statement, Ta
 use crate::error::{Class, Failure};
 use errors::Classified;
 
-pub use file::file_of;
+pub use file::{file_of, has_writer};
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -135,6 +135,24 @@ impl PostgresInput {
         }
     }
 
+    /// About how many rows there are, by the server's statistics. Asks for the right to read them.
+    ///
+    /// # Errors
+    /// Those of the database, such as that right (77).
+    pub fn estimated_rows(&self) -> anyhow::Result<u64> {
+        let mut plan = String::new();
+        let explained = self.read(&[], |session| {
+            session.query_text(self.sql.estimate(), &[], &mut |row| {
+                plan = row.get("QUERY PLAN")?;
+                Ok(())
+            })
+        });
+        self.explain(explained)?;
+        let plan: serde_json::Value = serde_json::from_str(&plan)?;
+        let rows = plan[0]["Plan"]["Plan Rows"].as_f64();
+        Ok(rows.unwrap_or_default() as u64)
+    }
+
     /// All columns, as they are stored; as bytes, which nothing takes, if they can not be read.
     pub fn schema(&self) -> Schema {
         let fields = self.columns.iter().map(|column| {

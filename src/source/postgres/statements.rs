@@ -128,6 +128,15 @@ impl Relation {
         Ok(copy(&select))
     }
 
+    /// What the server thinks of reading all rows.
+    pub(super) fn estimate(&self) -> String {
+        let mut select = format!("EXPLAIN (FORMAT JSON) SELECT 1 FROM {}", self.from);
+        if let Some(condition) = &self.condition {
+            select += &format!(" WHERE ({condition}\n)");
+        }
+        select
+    }
+
     fn and_condition(&self) -> String {
         match &self.condition {
             Some(condition) => format!(" AND ({condition}\n)"),

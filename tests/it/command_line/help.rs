@@ -11,9 +11,10 @@ fn help(command: &[&str]) -> String {
 
 #[test]
 fn every_command_has_help() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["run"],
+        &["check"],
         &["runs"],
         &["runs", "list"],
         &["runs", "show"],

@@ -1,0 +1,176 @@
+//! A look at what a run would meet: its first records, read and scored, and nothing kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+
+use super::Prepared;
+use super::batch::Batch;
+use super::duplicates::DuplicateFinder;
+use super::input::{Input, keys_as_input};
+use super::worker::{Orders, Worker};
+use crate::error::Failure;
+use crate::interrupt::Interrupt;
+use crate::ledger::ShardSlice;
+use crate::model::Bundle;
+use crate::record::Outputs;
+use crate::source::{Chunk, Projection};
+
+/// Rows read at a time.
+const CHUNK_ROWS: usize = 8192;
+
+/// What the ids of the first records are like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ids {
+    /// Records that were looked at.
+    pub records: u64,
+    /// Of these, without an id.
+    pub nulls: u64,
+    /// Of these, with an id that an earlier one has.
+    pub repeated: u64,
+}
+
+/// What the first records were scored to.
+#[derive(Clone, Debug, Default)]
+pub struct Scored {
+    /// Records that were read.
+    pub records: u64,
+    /// Of these, predicted.
+    pub predicted: u64,
+    /// Of these, dropped by the filter.
+    pub filtered: u64,
+    /// Of these, dead letters, by code and column.
+    pub dead_letters: BTreeMap<(String, Option<String>), u64>,
+}
+
+/// Looks at the ids of the first `limit` records, as planning would.
+///
+/// # Errors
+/// The input can not be read; to stop is requested.
+pub fn look_at_ids(prepared: &Prepared, limit: u64, interrupt: &Interrupt) -> anyhow::Result<Ids> {
+    let mut ids = Ids::default();
+    let mut finder = DuplicateFinder::default();
+    let projection = prepared.id_projection();
+    for_each_chunk(prepared, projection, limit, interrupt, &mut |chunk| {
+        let (found, kept) = prepared.kept_ids(&chunk.rows)?;
+        ids.records += found.len() as u64;
+        for row in 0..found.len() {
+            let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
+            match found.is_valid(row) {
+                true if is_kept => {
+                    finder.add(found.value(row), chunk.first_ordinal + row as u64)?;
+                }
+                false if is_kept => ids.nulls += 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    ids.repeated = finder.finish()?.len() as u64;
+    Ok(ids)
+}
+
+/// Reads, validates and scores the first `limit` records, as a worker would.
+///
+/// # Errors
+/// The input can not be read; to stop is requested.
+pub fn score(
+    prepared: &Arc<Prepared>,
+    limit: u64,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Scored> {
+    let mut scored = Scored::default();
+    let mut worker = Worker::new(prepared.clone(), CHUNK_ROWS, Arc::new(Orders::default()));
+    let projection = prepared.projection();
+    for_each_chunk(prepared, projection, limit, interrupt, &mut |chunk| {
+        let results = worker.score_chunk(chunk)?;
+        scored.records += chunk.rows.num_rows() as u64;
+        scored.predicted += results.outputs.len() as u64;
+        scored.filtered += results.filtered;
+        for letter in results.dead_letters {
+            let key = (letter.code.into_owned(), letter.field);
+            *scored.dead_letters.entry(key).or_default() += 1;
+        }
+        Ok(())
+    })?;
+    Ok(scored)
+}
+
+/// Scores columns of the features, in the bundle's order, by the way that a run's records take.
+/// Every row must be one that the model takes.
+///
+/// # Errors
+/// One is not, or has an output that is not finite (78).
+pub fn score_columns(
+    bundle: &Bundle,
+    batch_size: usize,
+    columns: &[ArrayRef],
+) -> anyhow::Result<Outputs> {
+    let encoder = &bundle.encoder;
+    let encoded = encoder.encode(columns)?;
+    let rows = encoded.rejections.len();
+    let mut batch = Batch::new(batch_size, encoder.dense_width(), encoder.code_width());
+    let mut outputs = bundle.head.empty(rows);
+    for row in 0..rows {
+        if let Some(rejection) = &encoded.rejections[row] {
+            let feature = &encoder.features()[rejection.feature];
+            return Err(Failure::config(format!(
+                "row {row}, `{}`: {}, which the bundle rejects",
+                feature.column,
+                rejection.message(feature)
+            ))
+            .into());
+        }
+        batch.push("", row as u64, &encoded, row);
+        if batch.is_full() || row + 1 == rows {
+            let logits = batch.logits(&bundle.network, 0..batch.len())?;
+            for (index, logits) in logits.chunks_exact(bundle.head.logits()).enumerate() {
+                if !bundle.head.push(logits, &mut outputs) {
+                    let (_, row) = batch.record(index);
+                    let problem = format!("row {row}: the model's output is not finite");
+                    return Err(Failure::config(problem).into());
+                }
+            }
+            batch.clear();
+        }
+    }
+    Ok(outputs)
+}
+
+/// Passes the first `limit` records on, whatever the input is.
+fn for_each_chunk(
+    prepared: &Prepared,
+    projection: &Arc<Projection>,
+    limit: u64,
+    interrupt: &Interrupt,
+    visit: &mut dyn FnMut(&Chunk) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (records, keys) = match &prepared.input {
+        Input::Postgres(input) => {
+            return input.scan(projection, CHUNK_ROWS, Some(limit), &mut |chunk, _| {
+                interrupt.check()?;
+                visit(chunk)
+            });
+        }
+        Input::Parquet(input) => (input.rows().min(limit), Vec::new()),
+        Input::Queue(input) => {
+            let keys = input.first_waiting(&prepared.job, limit)?;
+            (keys.len() as u64, keys_as_input(&keys))
+        }
+    };
+    let slice = ShardSlice {
+        shard_no: 0,
+        first_ordinal: 0,
+        records,
+        duplicates: Vec::new(),
+        input: keys,
+    };
+    let mut reader = prepared.input.reader(projection, CHUNK_ROWS);
+    reader.begin(&slice)?;
+    while let Some(chunk) = reader.next_chunk()? {
+        interrupt.check()?;
+        visit(&chunk)?;
+    }
+    Ok(())
+}
