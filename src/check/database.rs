@@ -219,6 +219,11 @@ fn look_at_server(request: &Request<'_>, target: &Target, section: &mut Section<
         let ahead = before.duration_since(now).as_secs_f64();
         Ok((ledger, server, age, now, ahead))
     });
+    // What was being asked when the connection failed says nothing.
+    let asked = asked.map_err(|failure| match failure.downcast::<Failure>() {
+        Ok(failure) => failure.into(),
+        Err(failure) => failure,
+    });
     let Some((mut ledger, server, age, now, ahead)) = section.settle("database", asked) else {
         for item in OF_POSTGRES {
             section.not_looked_at(item, "database");

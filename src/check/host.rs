@@ -11,11 +11,10 @@ use jiff::Timestamp;
 use super::database::Seen;
 use super::file_system::{directory_of, free_bytes, refuse_unwritable};
 use super::model::Need;
-use super::{Group, List, Looked, Request, Section, setting};
+use super::{Group, List, Looked, Request, Section, count, setting};
 use crate::error::{Class, Failure};
 use crate::ledger::LARGEST_SKEW;
 use crate::model::numerics;
-use crate::report::text::grouped;
 
 /// What a database's file takes, for each byte that a prediction takes until it is there. On the
 /// fixtures it was 0.6 of one class's score to 1.3 of three classes' probabilities as text.
@@ -37,7 +36,8 @@ pub(super) fn look(request: &Request<'_>, looked: &Looked, seen: &Seen, list: &m
     section.passed(
         "processor",
         format!(
-            "{cores} cores for this process, products by {}",
+            "{} for this process, products by {}",
+            count(cores as u64, "core"),
             numerics::path()
         ),
     );
@@ -113,8 +113,8 @@ fn look_at_disk(request: &Request<'_>, looked: &Looked, section: &mut Section<'_
         return section.passed(
             ITEM,
             format!(
-                "{} records are about {} on the server's disk, which can not be seen from here",
-                grouped(records),
+                "{} take about {} of the server's disk, which can not be seen from here",
+                count(records, "record"),
                 ByteSize(written * DISK_PER_BYTE)
             ),
         );

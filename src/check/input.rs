@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 
 use super::database::Seen;
-use super::{Group, List, Looked, Request, Section, setting};
+use super::{Group, List, Looked, Request, Section, count, setting};
 use crate::error::{Class, Failure};
 use crate::job::{Job, LogicalDate, PostgresSource, SourceKind};
 use crate::model::Bundle;
@@ -62,7 +62,7 @@ pub(super) fn look(
         }
         return looked;
     };
-    let features = bundle.encoder.features().len();
+    let features = bundle.encoder.features().len() as u64;
     let prepared = row_sql(job).and_then(|sql| Prepared::of(job, date, None, bundle, sql, input));
     let Some(prepared) = section.settle("columns", prepared) else {
         look_at_count(job, counted, None, &mut section);
@@ -74,7 +74,10 @@ pub(super) fn look(
     let id_column = &job.source.id_column;
     section.passed(
         "columns",
-        format!("{features} features and the id {id_column} are there"),
+        format!(
+            "{} and the id {id_column} are there",
+            count(features, "feature")
+        ),
     );
     let prepared = Arc::new(prepared);
     let ids = look_at_ids(request, &prepared, &mut section);
@@ -139,21 +142,21 @@ fn open(request: &Request<'_>, date: LogicalDate) -> anyhow::Result<(Input, Coun
             let bytes = listed.iter().map(|file| file.size_bytes).sum();
             let records = input.rows();
             let finding = format!(
-                "{}, {}, {} records",
+                "{}, {}, {}",
                 files(listed.len() as u64),
                 ByteSize(bytes),
-                grouped(records)
+                count(records, "record")
             );
             (Counted::Exactly(records), finding)
         }
         Input::Postgres(input) => {
             let records = input.estimated_rows()?;
-            let finding = format!("{}, about {} records", input.describe(), grouped(records));
+            let finding = format!("{}, about {}", input.describe(), count(records, "record"));
             (Counted::About(records), finding)
         }
         Input::Queue(input) => {
             let records = input.waiting(&job.name)?;
-            let finding = format!("queue, {} records wait", grouped(records));
+            let finding = format!("queue, {} waiting", count(records, "record"));
             (Counted::Exactly(records), finding)
         }
     };
@@ -174,8 +177,8 @@ fn look_at_count(job: &Job, counted: Counted, ids: Option<Ids>, section: &mut Se
         Ok(()) => section.passed(
             ITEM,
             format!(
-                "{how}{} records, at least {}",
-                grouped(records),
+                "{how}{}, at least {}",
+                count(records, "record"),
                 grouped(least)
             ),
         ),
@@ -199,19 +202,15 @@ fn look_at_ids(
         false => "the first ",
     };
     let finding = format!(
-        "of {which}{} records, {} have no id and {} repeat one",
-        grouped(ids.records),
+        "of {which}{}, {} without an id and {} with a repeated one",
+        count(ids.records, "record"),
         grouped(ids.nulls),
         grouped(ids.repeated)
     );
     if ids.nulls == 0 && ids.repeated == 0 {
         section.passed(ITEM, finding);
     } else {
-        let id_column = &request.job.source.id_column;
-        let line = setting(
-            "source",
-            &format!("id_column = \"…\"  # one that tells records apart, unlike {id_column}"),
-        );
+        let line = setting("source", "id_column = \"…\"");
         section.failed_with(ITEM, &Failure::data(finding).into(), line);
     }
     Some(ids)
@@ -240,14 +239,14 @@ fn look_at_records(request: &Request<'_>, prepared: &Arc<Prepared>, section: &mu
 
 fn describe(scored: &Scored, rejected: u64) -> String {
     let mut finding = format!(
-        "of the first {}, {} are scored",
+        "of the first {}, {} scored",
         grouped(scored.records),
         grouped(scored.predicted)
     );
     if scored.filtered > 0 {
         finding += &format!(", {} filtered", grouped(scored.filtered));
     }
-    finding += &format!(", {} would be dead letters", grouped(rejected));
+    finding += &format!(" and {} dead letters", grouped(rejected));
     let mut worst: Vec<_> = scored.dead_letters.iter().collect();
     worst.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let worst: Vec<String> = worst

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Group, List, Request, setting};
+use super::{Group, List, Request, count, setting};
 use crate::job::{LogicalDate, PostgresRelation, SourceKind};
 
 /// A time of day for those who have none yet.
@@ -18,9 +18,9 @@ pub(super) fn look(request: &Request<'_>, date: LogicalDate, now: Timestamp, lis
         Some(env) => format!("overlay [env.{env}]"),
         None => "no overlay".to_owned(),
     };
-    let overrides = match request.overrides {
+    let overrides = match request.overrides as u64 {
         0 => String::new(),
-        count => format!(", {count} keys from the command line"),
+        keys => format!(", {} from the command line", count(keys, "key")),
     };
     let file = file.display();
     section.passed(

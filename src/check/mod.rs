@@ -22,6 +22,7 @@ use crate::error::{self, Class};
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate, SourceKind};
 use crate::ledger::Target;
+use crate::report::text::grouped;
 use crate::run::Prepared;
 
 /// What is looked at.
@@ -288,6 +289,12 @@ impl Section<'_> {
 /// A message of several lines as one.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A number of things, in words.
+fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(number))
 }
 
 /// A line of a job file, and the section that it belongs to.

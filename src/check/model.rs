@@ -7,11 +7,10 @@ use std::path::Path;
 use anyhow::Context;
 use bytesize::ByteSize;
 
-use super::{Group, List, Looked, Request, Section, setting};
+use super::{Group, List, Looked, Request, Section, count, setting};
 use crate::error::Failure;
 use crate::job::Job;
 use crate::model::{Bundle, TestVectors};
-use crate::report::text::grouped;
 use crate::run::memory;
 use crate::run::probe::score_columns;
 
@@ -33,14 +32,15 @@ pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
         Some(threshold) => format!(", threshold {threshold} of the job"),
         None => String::new(),
     };
-    let features = bundle.encoder.features().len();
+    let features = bundle.encoder.features().len() as u64;
     section.passed(
         "bundle",
         format!(
-            "{} {}, {} parameters, {features} features{threshold}",
+            "{} {}, {}, {}{threshold}",
             bundle.name,
             bundle.version,
-            grouped(bundle.network.parameters()),
+            count(bundle.network.parameters(), "parameter"),
+            count(features, "feature"),
         ),
     );
     let line = setting("model", &format!("digest = \"{}\"", bundle.digest));
@@ -83,8 +83,8 @@ fn look_at_vectors(request: &Request<'_>, bundle: &Bundle, section: &mut Section
         Some(Some((rows, largest))) => section.passed(
             ITEM,
             format!(
-                "{} rows reproduced, largest difference {largest:.1e}",
-                grouped(rows as u64)
+                "{} reproduced, largest difference {largest:.1e}",
+                count(rows as u64, "row")
             ),
         ),
         Some(None) => {
@@ -177,10 +177,10 @@ pub(super) fn look_at_memory(request: &Request<'_>, looked: &Looked, list: &mut 
     };
     let allowed = request.job.max_memory_bytes;
     let finding = format!(
-        "about {}: weights {}, {} workers of {}, results {}; max_memory is {}",
+        "about {}: weights {}, {} of {}, results {}; max_memory is {}",
         ByteSize(need.total()),
         ByteSize(need.weights),
-        need.workers,
+        count(need.workers, "worker"),
         ByteSize(need.worker),
         ByteSize(need.results),
         ByteSize(allowed),
