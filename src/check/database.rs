@@ -224,11 +224,19 @@ fn look_at_server(request: &Request<'_>, target: &Target, section: &mut Section<
         Ok(failure) => failure.into(),
         Err(failure) => failure,
     });
-    let Some((mut ledger, server, age, now, ahead)) = section.settle("database", asked) else {
-        for item in OF_POSTGRES {
-            section.not_looked_at(item, "database");
+    let (mut ledger, server, age, now, ahead) = match asked {
+        Ok(answer) => answer,
+        Err(failure) => {
+            let ask = target
+                .pool()
+                .map(|pool| format!("pg_isready -d '{}'", pool.address()));
+            let mend = error::hint(&failure).map(str::to_owned).or(ask);
+            section.failed_with("database", &failure, mend.unwrap_or_default());
+            for item in OF_POSTGRES {
+                section.not_looked_at(item, "database");
+            }
+            return Seen::default();
         }
-        return Seen::default();
     };
     section.passed(
         "database",

@@ -68,34 +68,42 @@ fn look_at_memory(request: &Request<'_>, looked: &Looked, section: &mut Section<
 
 /// Memory that this process may still take, and who says so.
 fn available_memory() -> Option<(u64, &'static str)> {
-    let of_host = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-        Some((kibibytes * 1024, "this host"))
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let host = read("/proc/meminfo").and_then(|text| available_in(&text));
+    let own = read("/proc/self/cgroup");
+    let own = own.as_deref().and_then(own_group);
+    let group = own.and_then(|group| left_in_groups(Path::new("/sys/fs/cgroup"), group));
+    let host = host.map(|bytes| (bytes, "this host"));
+    let group = group.map(|bytes| (bytes, "the control group"));
+    host.into_iter().chain(group).min()
+}
+
+/// What `/proc/meminfo` says.
+fn available_in(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let line = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// The control group of version 2 that `/proc/self/cgroup` names, relative to their root.
+fn own_group(groups: &str) -> Option<&str> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(own.trim_start_matches('/'))
+}
+
+/// The least that a group and those above it leave; `None` if none of them has a limit.
+fn left_in_groups(root: &Path, own: &str) -> Option<u64> {
+    let own = root.join(own);
+    let groups = own.ancestors().take_while(|group| group.starts_with(root));
+    let left = groups.filter_map(|group| {
+        let number = |name: &str| -> Option<u64> {
+            let text = fs::read_to_string(group.join(name)).ok()?;
+            text.trim().parse().ok()
+        };
+        Some(number("memory.max")?.saturating_sub(number("memory.current")?))
     });
-    let of_group = fs::read_to_string("/proc/self/cgroup")
-        .ok()
-        .and_then(|text| {
-            let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-            let own = Path::new("/sys/fs/cgroup").join(own.trim_start_matches('/'));
-            let groups = own
-                .ancestors()
-                .take_while(|path| path.starts_with("/sys/fs/cgroup"));
-            let left = groups.filter_map(|group| {
-                let number = |name: &str| -> Option<u64> {
-                    fs::read_to_string(group.join(name))
-                        .ok()?
-                        .trim()
-                        .parse()
-                        .ok()
-                };
-                Some(number("memory.max")?.saturating_sub(number("memory.current")?))
-            });
-            Some((left.min()?, "the control group"))
-        });
-    of_host.into_iter().chain(of_group).min()
+    left.min()
 }
 
 fn look_at_disk(request: &Request<'_>, looked: &Looked, section: &mut Section<'_>) {
@@ -119,14 +127,12 @@ fn look_at_disk(request: &Request<'_>, looked: &Looked, section: &mut Section<'_
             ),
         );
     };
+    let directory = directory_of(file);
+    if !directory.is_dir() {
+        return section.not_looked_at(ITEM, "directory");
+    }
     let need = DISK_AT_LEAST + written * DISK_PER_BYTE;
-    look_at_room(
-        ITEM,
-        &directory_of(file),
-        need,
-        "what tonight writes",
-        section,
-    );
+    look_at_room(ITEM, &directory, need, "what tonight writes", section);
 }
 
 fn look_at_temporary(looked: &Looked, section: &mut Section<'_>) {
@@ -186,4 +192,38 @@ fn look_at_clock(seen: &Seen, section: &mut Section<'_>) {
     }
     let failure = Failure::new(Class::Temporary, finding);
     section.failed_with(ITEM, &failure.into(), "timedatectl set-ntp true");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_is_understood() {
+        let meminfo = "MemTotal:  24 kB\nMemAvailable:   20 kB\nSwapFree: 1 kB\n";
+        assert_eq!(available_in(meminfo), Some(20 * 1024));
+        assert_eq!(available_in("MemTotal: 24 kB\n"), None);
+        assert_eq!(own_group("0::/pods/night\n"), Some("pods/night"));
+        assert_eq!(own_group("4:memory:/pods\n"), None);
+    }
+
+    #[test]
+    fn the_tightest_of_nested_groups_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |group: &str, limit: &str, current: &str| {
+            let group = root.path().join(group);
+            fs::create_dir_all(&group).unwrap();
+            fs::write(group.join("memory.max"), format!("{limit}\n")).unwrap();
+            fs::write(group.join("memory.current"), format!("{current}\n")).unwrap();
+        };
+        write("pods/night", "max", "10");
+        assert_eq!(left_in_groups(root.path(), "pods/night"), None);
+        write("pods", "1000", "400");
+        assert_eq!(left_in_groups(root.path(), "pods/night"), Some(600));
+        write("pods/night", "500", "10");
+        assert_eq!(left_in_groups(root.path(), "pods/night"), Some(490));
+        write("pods/night", "5", "10");
+        assert_eq!(left_in_groups(root.path(), "pods/night"), Some(0));
+        assert_eq!(left_in_groups(root.path(), "none/such"), None);
+    }
 }

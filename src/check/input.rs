@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 
 use super::database::Seen;
 use super::{Group, List, Looked, Request, Section, count, setting};
-use crate::error::{Class, Failure};
+use crate::error::{Class, Failure, classify};
 use crate::job::{Job, LogicalDate, PostgresSource, SourceKind};
 use crate::model::Bundle;
 use crate::report::text::{files, grouped};
@@ -43,12 +43,18 @@ pub(super) fn look(
         }
         return Looked::default();
     }
-    let opened = open(request, date);
-    let Some((input, counted, finding)) = section.settle("source", opened) else {
-        for item in OF_SOURCE {
-            section.not_looked_at(item, "source");
+    let (input, counted, finding) = match open(request, date) {
+        Ok(opened) => opened,
+        Err(failure) => {
+            match look_yourself(job, date, &failure) {
+                Some(command) => section.failed_with("source", &failure, command),
+                None => section.failed("source", &failure),
+            }
+            for item in OF_SOURCE {
+                section.not_looked_at(item, "source");
+            }
+            return Looked::default();
         }
-        return Looked::default();
     };
     section.passed("source", finding);
     let mut looked = Looked {
@@ -85,6 +91,15 @@ pub(super) fn look(
     look_at_records(request, &prepared, &mut section);
     looked.prepared = Some(prepared);
     looked
+}
+
+/// The command that shows what there is where no file was found.
+fn look_yourself(job: &Job, date: LogicalDate, failure: &anyhow::Error) -> Option<String> {
+    let SourceKind::Parquet { path, .. } = &job.source.kind else {
+        return None;
+    };
+    let path = date.expand(path).ok()?;
+    (classify(failure) == Class::NoInput).then(|| format!("ls -l {path}"))
 }
 
 /// Whether the records are in the database of the results.

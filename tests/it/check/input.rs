@@ -126,7 +126,12 @@ fn no_input_is_66_and_so_is_too_little() {
         "--date",
         "2026-01-01",
     ];
-    check(&workspace, &more)
+    let found = check(&workspace, &more);
+    assert_eq!(
+        found.mend("input", "source"),
+        "ls -l input/2026-01-01/*.parquet"
+    );
+    found
         .only(66, &["source"])
         .failed("input", "source", 66, &["input/2026-01-01/*.parquet"])
         .is("input", "min_rows", "not_looked_at", &["`source`"])

@@ -147,7 +147,13 @@ fn a_server_that_is_not_there_is_69_at_once_and_the_rest_is_looked_at() {
         "postgres://night@localhost/x?host={}",
         workspace.path("").display()
     );
-    check_at(&workspace, &nowhere, &[])
+    let found = check_at(&workspace, &nowhere, &[]);
+    let mend = found.mend("database", "database");
+    assert!(
+        mend.starts_with("pg_isready -d 'postgres:///x?host="),
+        "{mend}"
+    );
+    found
         .only(69, &["database"])
         .failed("database", "database", 69, &["cannot connect"])
         .is("database", "privileges", "not_looked_at", &["`database`"])
@@ -319,6 +325,28 @@ fn a_table_that_may_not_be_read_is_77_and_one_that_may_is_sampled() {
         .is("job", "date in source", "not_set_up", &[]);
     query("SELECT id FROM public.numbers").failed("input", "columns", 65, &["no column `x`"]);
     query("SELECT id, x FROM public.nobody").failed("input", "source", 78, &["nobody"]);
+}
+
+#[test]
+fn a_source_of_its_own_is_looked_at_without_a_ledger() {
+    let workspace = workspace("");
+    let database = cluster().database();
+    database.execute(
+        "CREATE TABLE numbers AS SELECT n AS id, n::float8 AS x FROM generate_series(1, 40) AS n",
+    );
+    workspace.write("url", database.url());
+    workspace.write(
+        "job.toml",
+        "[job]\nname = \"simple\"\n[source]\nkind = \"postgres\"\ntable = \"numbers\"\nid_column = \"id\"\nurl_file = \"url\"\n[model]\nbundle = \"bundle\"\n",
+    );
+    let nowhere = "sqlite://none/such/lamplighter.db";
+    check_at(&workspace, nowhere, &[])
+        .only(74, &["directory"])
+        .passed("input", "ids", &["of all 40 records"])
+        .passed("input", "records", &["40 scored"]);
+    check_at(&workspace, "mysql://x", &[])
+        .only(78, &["database"])
+        .passed("input", "records", &["40 scored"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use std::fs::{self, File};
 
 use super::{CHECK, Found, check, workspace};
-use crate::harness::Workspace;
 use crate::harness::small_disk::{SmallDisk, may_mount, set_mode, without_privileges};
+use crate::harness::{Ended, Workspace};
 
 fn check_at(workspace: &Workspace, path: &str) -> Found {
     check(workspace, &["--database", &format!("sqlite://{path}")])
@@ -84,6 +84,7 @@ fn a_directory_that_may_not_be_written_is_77() {
 fn a_directory_that_is_not_there_is_74() {
     let workspace = workspace("");
     let found = check_at(&workspace, "none/lamplighter.db");
+    found.only(74, &["directory"]);
     found.failed("database", "directory", 74, &["none is no directory"]);
     let mend = found.mend("database", "directory");
     let made = std::process::Command::new("sh")
@@ -120,6 +121,20 @@ fn a_disk_that_is_read_only_or_full_is_74() {
             .starts_with("mount -o remount,rw")
     );
     disk.make_writable();
+}
+
+#[test]
+fn temporary_files_need_a_directory() {
+    let workspace = workspace("");
+    let mut command = workspace.command(&CHECK);
+    let found = Found::of(Ended::of(command.env("TMPDIR", "/none/such")));
+    found
+        .only(74, &["temporary files"])
+        .failed("host", "temporary files", 74, &["/none/such"]);
+    assert_eq!(
+        found.mend("host", "temporary files"),
+        "export TMPDIR=/var/tmp"
+    );
 }
 
 #[test]

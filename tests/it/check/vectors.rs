@@ -5,7 +5,7 @@ use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, RecordBatch, Str
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Found, check, workspace};
-use crate::harness::{Workspace, batch, repository, write_parquet};
+use crate::harness::{Workspace, batch, linear_bundle, repository, write_parquet};
 
 const VECTORS: &str = "bundle/test_vectors.parquet";
 
@@ -168,6 +168,52 @@ fn nudged(array: &ArrayRef) -> ArrayRef {
             Arc::new(Float64Array::from(numbers))
         }
     }
+}
+
+#[test]
+fn what_can_not_be_told_from_the_bundles_own_is_refused() {
+    let workspace = fixture("fixtures/models/delay-bucket");
+    let rows = read(&workspace.path(VECTORS));
+    let schema = rows.schema();
+    let columns = schema.fields().iter().zip(rows.columns());
+    let columns = columns.map(|(field, array)| match field.name().as_str() {
+        "expected_probability_late" => ("expected_probability_tardy", array.clone()),
+        name => (name, array.clone()),
+    });
+    let rows = batch(columns.collect());
+    write_parquet(&workspace.path(VECTORS), &rows, 100);
+    let found = check(&workspace, &[]);
+    found.failed(
+        "model",
+        "test vectors",
+        78,
+        &["`expected_probability_tardy` is nothing"],
+    );
+    let mend = found.mend("model", "test vectors");
+    assert!(mend.contains("expected_probability_late"), "{mend}");
+
+    let workspace = super::workspace("");
+    linear_bundle(
+        &workspace.path("bundle"),
+        &[("expected_value", 1.0)],
+        0.0,
+        "",
+    );
+    let ids = StringArray::from(vec!["a"]);
+    let rows = batch(vec![
+        ("id", Arc::new(ids)),
+        ("expected_value", numbers(&[1.0])),
+    ]);
+    write_parquet(&workspace.path("input/1.parquet"), &rows, 5);
+    check(&workspace, &[]).only(0, &[]);
+    vectors(&workspace, vec![("expected_value", numbers(&[1.0]))])
+        .only(78, &["test vectors"])
+        .failed(
+            "model",
+            "test vectors",
+            78,
+            &["the feature `expected_value`"],
+        );
 }
 
 #[test]
