@@ -63,6 +63,15 @@ fn ids_that_repeat_or_are_not_there_are_counted() {
         &["of all 6 records, 2 without an id and 2 with a repeated one"],
     );
     assert!(found.mend("input", "ids").contains("id_column = "));
+    for ids in [
+        vec![id("a"), id("b"), id("a")],
+        vec![id("a"), id("b"), None],
+    ] {
+        records_of(&workspace, ids, Arc::new(Float64Array::from(vec![1.0; 3])));
+        check(&workspace, &more).only(65, &["ids"]);
+    }
+    let ids = vec![id("a"), id("b"), None, id("a"), None, id("a")];
+    records_of(&workspace, ids, Arc::new(numbers));
     // What the filter drops has no need of an id of its own.
     let filter = ["--set", "source.filter=id = 'b'"];
     check(&workspace, &filter).only(0, &[]).passed(
