@@ -37,6 +37,7 @@
 //! | [`monitor`] | statistics that merge |
 //! | [`ledger`] | the tables that know what is done |
 //! | [`run`] | the order of events |
+//! | [`check`] | what would keep a run from succeeding, found before it begins |
 //! | [`report`] | what happened, for people and programs |
 //! | [`status`] | how all jobs are, and which dates are missing |
 //!
@@ -66,6 +67,7 @@
     clippy::dbg_macro
 )]
 
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod database;

@@ -5,6 +5,7 @@
 )]
 
 mod backfill;
+mod check;
 mod db;
 mod dead_letters;
 mod plan;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use backfill::{BackfillOptions, Reprocess};
+pub use check::CheckOptions;
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use plan::PlanOptions;
@@ -142,6 +144,16 @@ Examples:
   lamplighter status
   lamplighter status --since 7d --format json")]
     Status(StatusOptions),
+    /// Look whether everything is there that a run needs
+    #[command(after_help = "\
+Each item is passed, failed, or not set up, which is no failure. An item that failed keeps no other
+from being looked at. Nothing is run, and nothing is written. The exit code is 0 if no item failed,
+else that of the first that did.
+
+Examples:
+  lamplighter check jobs/flight-delay.toml
+  lamplighter check jobs/flight-delay.toml --env prod --date -1d --format json")]
+    Check(CheckOptions),
     /// Look at runs, prove them, give them up
     #[command(subcommand)]
     Runs(RunsCommand),

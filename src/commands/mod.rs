@@ -1,6 +1,7 @@
 //! One file for each subcommand: options in, calls, and what to print.
 
 pub mod backfill;
+mod check;
 pub mod db;
 pub mod dead_letters;
 mod isolated_worker;
@@ -17,7 +18,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::cli::{Cli, Command, GlobalOptions, JobOptions, LogFormat};
 use crate::database::postgres::has_password_in_url;
@@ -25,15 +26,12 @@ use crate::database::read_url;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LoadOptions};
-use crate::ledger::{Access, Ledger, Publication, Run, Target, TargetOptions};
+use crate::ledger::{Access, LARGEST_SKEW, Ledger, Publication, Run, Target, TargetOptions};
 use crate::report::{Ending, RunReport, Verdict};
 use crate::terminal::Terminal;
 
 /// Where the database is if nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite://lamplighter.db";
-
-/// Clocks of two hosts that agree this well are alike.
-const LARGEST_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What every command is given, beside its own options.
 pub struct Invocation<'a> {
@@ -60,6 +58,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Backfill(options) => backfill::run(&options, invocation),
         Command::Plan(options) => plan::run(&options, invocation),
         Command::Status(options) => status::run(&options, invocation),
+        Command::Check(options) => check::run(&options, invocation),
         Command::Runs(command) => runs::run(&command, invocation),
         Command::Report(options) => report::run(&options, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),

@@ -28,6 +28,7 @@ mod claim;
 mod commit;
 mod dates;
 mod finish;
+mod inspect;
 mod plan;
 mod queue;
 mod read;
@@ -50,6 +51,7 @@ pub use claim::Beginning;
 pub use commit::Committed;
 pub use dates::KnownJob;
 pub use finish::Finishing;
+pub use inspect::{MissingRights, Server};
 pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};
 pub use read::ShardProgress;
@@ -59,7 +61,7 @@ pub use rows::{
     Run, RunName, ShardCommit, ShardRow, ShardSlice, State, StoredDeadLetter, Totals,
 };
 pub use schema::SchemaStatus;
-pub use target::{Access, Target, TargetOptions};
+pub use target::{Access, LARGEST_SKEW, Target, TargetOptions};
 
 /// An open ledger. Calls block.
 pub struct Ledger {

@@ -17,7 +17,7 @@ const ORDER: [&[&str]; 12] = [
     &["ledger"],
     &["report"],
     &["run"],
-    &["status"],
+    &["status", "check"],
     &["cli"],
     &["terminal"],
 ];

@@ -14,6 +14,8 @@ mod calendar;
 mod changed_input;
 /// Every fault many times over: `make chaos`.
 mod chaos;
+/// The deployment checklist: each item made to fail, and nothing written.
+mod check;
 /// Exit codes, help, streams, locks.
 mod command_line;
 /// Faults of every kind: nothing lost, nothing twice, no bit changed.

@@ -27,7 +27,7 @@ use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use errors::Classified;
 
-pub use file::{Turn, file_of};
+pub use file::{Turn, file_of, has_writer};
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ fn every_command_has_help() {
         &["run"],
         &["backfill"],
         &["plan"],
+        &["check"],
         &["status"],
         &["runs"],
         &["runs", "list"],
