@@ -7,6 +7,7 @@
 mod db;
 mod dead_letters;
 mod queue;
+mod records;
 mod run;
 mod runs;
 
@@ -17,8 +18,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use queue::{PushOptions, QueueCommand};
+pub use records::{EraseOptions, IdsOptions, RecordsCommand};
 pub use run::RunOptions;
-pub use runs::RunsCommand;
+pub use runs::{PruneOptions, RunsCommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -103,7 +105,7 @@ Examples:
   lamplighter run jobs/flight-delay.toml --limit 1000
   lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
     Run(RunOptions),
-    /// Look at runs, prove them, give them up
+    /// Look at runs, prove them, give them up, prune them
     #[command(subcommand)]
     Runs(RunsCommand),
     /// Show a run's report
@@ -118,6 +120,9 @@ Examples:
     /// Put records into the queue, look at it
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Erase records by their ids, prove that they were
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// Create or bring up to date the database's tables, and say who may do what
     #[command(subcommand)]
     Db(DbCommand),

@@ -77,6 +77,9 @@ pub trait Connection: Send {
     /// Readies a file that is known to be ours for writing; elsewhere there is nothing to do.
     fn prepare_file(&mut self) -> Result<(), QueryError>;
 
+    /// Overwrites what deleted rows left in a file; elsewhere there is nothing to do.
+    fn scrub(&mut self) -> Result<(), QueryError>;
+
     /// Closes it.
     fn close(self: Box<Self>) -> Result<(), QueryError>;
 }

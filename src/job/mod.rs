@@ -12,6 +12,7 @@ mod document;
 mod load;
 mod logical_date;
 mod places;
+mod retention;
 mod schedule;
 mod sink;
 mod source;
@@ -29,6 +30,7 @@ use spec::JobSpec;
 
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
+pub use retention::Retention;
 pub use schedule::{Grain, Schedule};
 pub use sink::Sink;
 pub use source::{PostgresRelation, PostgresSource, QueueSource, Source, SourceKind};
@@ -78,8 +80,8 @@ pub struct Job {
     pub duplicates: DuplicatePolicy,
     /// Where the results go.
     pub sink: Sink,
-    /// Rows of completed runs stay in the queue so long; zero: not at all.
-    pub queue_retention: Duration,
+    /// How long things are kept.
+    pub retention: Retention,
 }
 
 /// The model as the job names it.
@@ -206,7 +208,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         max_dead_letters: errors.max_dead_letters,
         duplicates: errors.duplicates,
         sink,
-        queue_retention: retention.queue,
+        retention: retention::resolve(&retention, places)?,
     })
 }
 

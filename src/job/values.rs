@@ -86,6 +86,13 @@ pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
     })
 }
 
+/// The same for a key that may be left out.
+pub fn optional_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 fn signed_duration(text: &str) -> Option<SignedDuration> {
     // A span takes days and weeks, but fewer seconds than a duration.
     text.parse().ok().or_else(|| {

@@ -26,10 +26,14 @@ macro_rules! statement {
 
 mod claim;
 mod commit;
+mod erase;
 mod finish;
+mod key;
 mod plan;
+mod prune;
 mod queue;
 mod read;
+mod rewrite;
 mod roles;
 mod rows;
 mod schema;
@@ -47,8 +51,11 @@ use crate::error::Failure;
 
 pub use claim::Beginning;
 pub use commit::Committed;
+pub use erase::{ErasedFrom, Erasure, Tombstone};
 pub use finish::Finishing;
+pub use key::ErasureKey;
 pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
+pub use prune::{Prunable, PrunableInQueue, PrunedKind, RowsOfRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};
 pub use read::ShardProgress;
 pub use roles::grants;
@@ -72,6 +79,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Ledger {
+    /// Sees to it that what was deleted is gone from the database's file, too. On Postgres there is
+    /// nothing to do: its own VACUUM does so in time.
+    ///
+    /// # Errors
+    /// Somebody reads the file all the time (75); the disk is full (74); the database's.
+    pub fn scrub(&mut self) -> anyhow::Result<()> {
+        self.connection
+            .scrub()
+            .map_err(|error| error.into_failure().into())
+    }
+
     /// Closes the database.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 3] = [
+const MIGRATIONS: [Statement; 4] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -37,6 +37,11 @@ const MIGRATIONS: [Statement; 3] = [
         name: "faults",
         sqlite: include_str!("migrations/sqlite/0003_faults.sql"),
         postgres: include_str!("migrations/postgres/0003_faults.sql"),
+    },
+    Statement {
+        name: "retention",
+        sqlite: include_str!("migrations/sqlite/0005_retention.sql"),
+        postgres: include_str!("migrations/postgres/0005_retention.sql"),
     },
 ];
 

@@ -110,6 +110,10 @@ impl Connection for PostgresConnection {
         Ok(())
     }
 
+    fn scrub(&mut self) -> Result<(), QueryError> {
+        Ok(())
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), QueryError> {
         self.current = None;
         self.pool.close();

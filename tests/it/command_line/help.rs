@@ -11,7 +11,7 @@ fn help(command: &[&str]) -> String {
 
 #[test]
 fn every_command_has_help() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["run"],
         &["runs"],
@@ -19,12 +19,16 @@ fn every_command_has_help() {
         &["runs", "show"],
         &["runs", "verify"],
         &["runs", "cancel"],
+        &["runs", "prune"],
         &["report"],
         &["dead-letters"],
         &["dead-letters", "list"],
         &["dead-letters", "show"],
         &["dead-letters", "retry"],
         &["dead-letters", "export"],
+        &["records"],
+        &["records", "erase"],
+        &["records", "erased"],
         &["db"],
         &["db", "migrate"],
         &["db", "status"],
