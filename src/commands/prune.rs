@@ -136,7 +136,10 @@ fn prune(
     let proceed = &mut || Ok(interrupt.check()?);
     proceed()?;
     let queue = ledger.prunable_in_queue(&job.name, job.retention.queue)?;
-    let rows = ledger.prune_queue(&job.name, job.retention.queue)?;
+    let rows = match queue.records {
+        0 => 0,
+        _ => ledger.prune_queue(&job.name, job.retention.queue)?,
+    };
     summary.push(Pruned {
         kind: PrunedKind::Queue,
         runs: queue.runs,
@@ -158,6 +161,7 @@ fn prune(
         let index = summary.len();
         summary.push(Pruned::nothing(kind));
         for run in &runs {
+            tracing::info!(run = %run.name(), what = kind.as_str(), "pruning");
             let rows = match kind {
                 PrunedKind::Runs => ledger
                     .prune_run(run, proceed)?
@@ -190,9 +194,7 @@ fn describe(summary: &Summary) -> String {
         let (kind, rows) = match pruned.kind {
             PrunedKind::Queue => ("queue", "rows"),
             PrunedKind::Runs => ("runs", "predictions and dead letters"),
-            PrunedKind::DeadLetters => ("dead letters", "dead letters"),
-            PrunedKind::Profiles => ("profiles", "profiles"),
-            PrunedKind::Reports => ("reports", "reports"),
+            kind => (kind.as_str(), kind.as_str()),
         };
         let reach = match (&pruned.from, &pruned.to) {
             (Some(from), Some(to)) if from != to => format!(", from {from} to {to}"),

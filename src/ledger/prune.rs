@@ -39,6 +39,19 @@ pub enum PrunedKind {
     Reports,
 }
 
+impl PrunedKind {
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PrunedKind::Queue => "queue",
+            PrunedKind::Runs => "runs",
+            PrunedKind::DeadLetters => "dead letters",
+            PrunedKind::Profiles => "profiles",
+            PrunedKind::Reports => "reports",
+        }
+    }
+}
+
 /// Runs of a job that lose something, by kind, in the order in which they do.
 #[derive(Debug, Default)]
 pub struct Prunable {
@@ -261,16 +274,23 @@ impl Ledger {
         proceed()?;
         let run_id = run.run_id;
         let doing = || format!("cannot prune {}", run.name());
-        let is_marked = self.transaction(Begin::Write, doing, |ledger| {
+        let values = [run_id.into(), ROWS_AT_ONCE.into()];
+        let begun = self.transaction(Begin::Write, doing, |ledger| {
             // Nobody publishes or retries it meanwhile.
             ledger.lock_date(&run.job, &run.logical_date)?;
             ledger.execute(statement!("begin_pruning"), &[run_id.into()])?;
             let stored = ledger.run(run_id)?;
-            Ok(stored.is_some_and(|stored| stored.pruned_at.is_some()))
+            if stored.is_none_or(|stored| stored.pruned_at.is_none()) {
+                return Ok(None);
+            }
+            // Who may mark it, but not delete, leaves it as it is.
+            Ok(Some(
+                ledger.execute(statement!("prune_predictions"), &values)?,
+            ))
         })?;
-        if !is_marked {
+        let Some(predictions) = begun else {
             return Ok(None);
-        }
+        };
         let mut pruned = RowsOfRun::default();
         for (statement, at_once) in [
             (statement!("prune_predictions"), ROWS_AT_ONCE),
@@ -279,7 +299,7 @@ impl Ledger {
         ] {
             let rows = self.in_steps(run, statement, at_once, proceed)?;
             match statement.name {
-                "prune_predictions" => pruned.predictions = rows,
+                "prune_predictions" => pruned.predictions = predictions + rows,
                 "prune_dead_letters" => pruned.dead_letters = rows,
                 _ => {}
             }

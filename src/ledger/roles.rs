@@ -7,7 +7,7 @@ use crate::error::Failure;
 
 /// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
 /// or change a prediction, a dead letter or a report.
-const RUNNER: [(&str, &str); 10] = [
+const RUNNER: [(&str, &str); 11] = [
     ("runs", "SELECT, INSERT, UPDATE"),
     ("run_attempts", "SELECT, INSERT, UPDATE"),
     ("shards", "SELECT, INSERT, UPDATE"),
@@ -16,6 +16,7 @@ const RUNNER: [(&str, &str); 10] = [
     ("reports", "SELECT, INSERT"),
     ("publications", "SELECT, INSERT, DELETE"),
     ("queue", "SELECT, INSERT, UPDATE, DELETE"),
+    ("tombstones", "SELECT"),
     ("pruned_generations", "SELECT"),
     ("_sqlx_migrations", "SELECT"),
 ];
