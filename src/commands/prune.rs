@@ -135,6 +135,8 @@ fn prune(
     let interrupt = invocation.interrupt;
     let proceed = &mut || Ok(interrupt.check()?);
     proceed()?;
+    // Dead letters may be personal data.
+    ledger.overwrite_deleted()?;
     let queue = ledger.prunable_in_queue(&job.name, job.retention.queue)?;
     let rows = match queue.records {
         0 => 0,

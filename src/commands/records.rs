@@ -123,6 +123,7 @@ fn erase_all(
     let proceed = &mut || Ok(interrupt.check()?);
     let mut erased = ErasedFrom::default();
     let mut broken = None;
+    ledger.overwrite_deleted()?;
     // Whatever is planned from here on is read anew.
     let before = ledger.runs_of_job(job)?;
     let mut names: BTreeMap<i64, String> = unfinished_of(&before);

@@ -77,7 +77,10 @@ pub trait Connection: Send {
     /// Readies a file that is known to be ours for writing; elsewhere there is nothing to do.
     fn prepare_file(&mut self) -> Result<(), QueryError>;
 
-    /// Overwrites what deleted rows left in a file; elsewhere there is nothing to do.
+    /// From here on overwrites in a file what is deleted; elsewhere there is nothing to do.
+    fn overwrite_deleted(&mut self) -> Result<(), QueryError>;
+
+    /// Frees a file of what deleted rows have left in it so far; elsewhere there is nothing to do.
     fn scrub(&mut self) -> Result<(), QueryError>;
 
     /// Closes it.

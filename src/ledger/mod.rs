@@ -79,8 +79,18 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Ledger {
-    /// Sees to it that what was deleted is gone from the database's file, too. On Postgres there is
-    /// nothing to do: its own VACUUM does so in time.
+    /// From here on what is deleted from a database's file is overwritten there. On Postgres there is
+    /// nothing to do, here and below: its own VACUUM does so in time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn overwrite_deleted(&mut self) -> anyhow::Result<()> {
+        self.connection
+            .overwrite_deleted()
+            .map_err(|error| error.into_failure().into())
+    }
+
+    /// Sees to it that what was deleted is gone from the database's file, too.
     ///
     /// # Errors
     /// Somebody reads the file all the time (75); the disk is full (74); the database's.

@@ -110,6 +110,10 @@ impl Connection for PostgresConnection {
         Ok(())
     }
 
+    fn overwrite_deleted(&mut self) -> Result<(), QueryError> {
+        Ok(())
+    }
+
     fn scrub(&mut self) -> Result<(), QueryError> {
         Ok(())
     }

@@ -95,7 +95,6 @@ impl SqliteConnection {
                 .create_if_missing(true)
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("cache_size", CACHE_SIZE)
-                .pragma("secure_delete", "ON")
                 .pragma("wal_autocheckpoint", WAL_PAGES),
             // A connection that may not write at all would leave the write-ahead log's files behind.
             Mode::ReadOnly => options.pragma("query_only", "ON"),
@@ -248,6 +247,13 @@ impl Connection for SqliteConnection {
     fn prepare_file(&mut self) -> Result<(), QueryError> {
         self.runtime
             .block_on(sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot prepare {}", self.name))
+    }
+
+    fn overwrite_deleted(&mut self) -> Result<(), QueryError> {
+        self.runtime
+            .block_on(sqlx::query("PRAGMA secure_delete = ON").fetch_one(&mut self.connection))
             .map(drop)
             .classified(|| format!("cannot prepare {}", self.name))
     }

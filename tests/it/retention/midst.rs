@@ -204,3 +204,60 @@ fn a_pruning_that_is_told_to_stop_ends_with_75_and_the_next_one_goes_on() {
         results.verify();
     }
 }
+
+#[test]
+fn a_run_that_lost_its_dead_letters_is_gone_on_with_and_still_adds_up() {
+    let records = many(500);
+    for results in in_each(&borrowed(&records)) {
+        let strict = ["--set", "errors.max_dead_letters=2", "--workers", "1"];
+        run(&results, "2026-11-20", &strict).expect(65);
+        assert_eq!(runs(&results), ["20#1 failed withheld"]);
+        assert!(results.dead_letters(1).len() > 2);
+        prune(&results, &["dead_letters=0s"], &[]).expect(0);
+        assert_eq!(results.dead_letters(1), [""; 0]);
+        results.verify();
+        run(&results, "2026-11-20", &[]).expect(0);
+        assert_eq!(runs(&results), ["20#1 completed published"]);
+        let proof = verified(&results, "simple@2026-11-20#1");
+        let letters = ["dead_letters", "pruned_dead_letters"].map(|key| proof[key].as_u64());
+        assert_eq!(letters.into_iter().flatten().sum::<u64>(), 10, "{proof}");
+        assert!(proof["pruned_dead_letters"].as_u64() > Some(2), "{proof}");
+        assert_eq!(results.value("SELECT dead_letters FROM runs"), "10");
+    }
+}
+
+#[test]
+fn records_are_erased_again_and_again_while_the_run_goes_on() {
+    let records = many(3000);
+    let results = Results::in_postgres();
+    set_up(&results, &borrowed(&records));
+    let gone: Vec<String> = (0..60).map(|number| format!("r{}", number * 50)).collect();
+    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    let mut started =
+        Started::new(&mut results.command(&["run", "job.toml", "--date", "2026-11-20"]));
+    while results
+        .query("SELECT 1 FROM shards WHERE state = 'completed' LIMIT 1")
+        .is_empty()
+    {
+        assert!(started.is_alive());
+    }
+    let mut erased_meanwhile = 0;
+    while started.is_alive() {
+        let ended = erase(&results, &gone, &["--format", "json"]);
+        assert!(matches!(ended.code, Some(0 | 75)), "{ended}");
+        erased_meanwhile += ended.json()["predictions"].as_u64().expect("a count");
+    }
+    started.end().expect(0);
+    let last = erase(&results, &gone, &["--format", "json"])
+        .expect(0)
+        .json();
+    let in_the_end = last["predictions"].as_u64().expect("a count");
+    assert_eq!(erased_meanwhile + in_the_end, 60);
+    assert!(erased_meanwhile > 0);
+    let proof = verified(&results, "simple@2026-11-20#1");
+    let counts = ["planned", "predicted", "dead_letters", "erased"];
+    assert_eq!(
+        counts.map(|count| proof[count].clone()),
+        [3000, 2880, 60, 60]
+    );
+}

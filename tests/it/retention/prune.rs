@@ -175,6 +175,23 @@ fn pruned_dead_letters_are_told_wherever_they_are_missed() {
 }
 
 #[test]
+fn pruned_dead_letters_are_overwritten_in_the_file_of_sqlite() {
+    let results = Results::in_sqlite();
+    set_up(&results, SOME);
+    run(&results, "2026-11-20", &[]).expect(0);
+    let holds = |id: &str| {
+        let file = results.workspace.path("lamplighter.db");
+        let bytes = std::fs::read(file).expect("the database");
+        bytes
+            .windows(id.len())
+            .any(|window| window == id.as_bytes())
+    };
+    assert_eq!(["echo-17", "delta-17"].map(holds), [true, true]);
+    prune(&results, &["dead_letters=0s"], &[]).expect(0);
+    assert_eq!(["echo-17", "delta-17"].map(holds), [false, true]);
+}
+
+#[test]
 fn whatever_is_changed_by_hand_after_pruning_is_found() {
     for (what, sql) in [
         (
