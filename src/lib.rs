@@ -38,6 +38,7 @@
 //! | [`ledger`] | the tables that know what is done |
 //! | [`run`] | the order of events |
 //! | [`report`] | what happened, for people and programs |
+//! | [`status`] | how all jobs are, and which dates are missing |
 //!
 //! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
 //! indicatif in `terminal`, parquet and polars in `source`, candle in `model`, rayon in
@@ -81,5 +82,6 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod source;
+pub mod status;
 pub mod suggest;
 pub mod terminal;

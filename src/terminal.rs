@@ -116,6 +116,22 @@ impl Terminal {
         }
     }
 
+    /// Begins to show progress over so many dates. Elsewhere than on a terminal the dates tell.
+    pub fn dates(&self, job: &str, dates: usize) -> DatesView {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = self.bars.add(ProgressBar::new(dates as u64));
+            let style = ProgressStyle::with_template(
+                "{prefix} [{bar:30}] {percent:>3} %  {pos} of {len} dates  {eta} left",
+            );
+            if let Ok(style) = style {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_prefix(job.to_owned());
+            bar
+        });
+        DatesView { bar }
+    }
+
     /// Begins to show progress of `what`.
     pub fn progress(&self, what: &str) -> ProgressView {
         ProgressView {
@@ -123,6 +139,28 @@ impl Terminal {
             bars: io::stderr().is_terminal().then(|| self.bars.clone()),
             begun: None,
             last_line: Instant::now(),
+        }
+    }
+}
+
+/// Progress over the dates of a backfill. Dropping it clears the bar.
+pub struct DatesView {
+    bar: Option<ProgressBar>,
+}
+
+impl DatesView {
+    /// One more date is done.
+    pub fn advance(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for DatesView {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

@@ -4,23 +4,29 @@
     reason = "help texts: what stands in brackets is a section of the job file"
 )]
 
+mod backfill;
 mod db;
 mod dead_letters;
+mod plan;
 mod queue;
 mod records;
 mod run;
 mod runs;
+mod status;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use backfill::{BackfillOptions, Reprocess};
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
+pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
 pub use records::{EraseOptions, IdsOptions, RecordsCommand};
 pub use run::RunOptions;
 pub use runs::{PruneOptions, RunsCommand};
+pub use status::StatusOptions;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -34,6 +40,7 @@ Exit codes:
   75   interrupted, input not there yet, or locked by another process: start again
   77   permission denied
   78   job file, bundle, schema or fingerprint
+  79   not everything that should be published is (status)
   80   past [schedule] finish_by: a later start continues
   101, 134, 137   panic, abort, killed: the next start continues (130 and 143: interrupted twice)";
 
@@ -105,6 +112,38 @@ Examples:
   lamplighter run jobs/flight-delay.toml --limit 1000
   lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
     Run(RunOptions),
+    /// Score many dates, each by a run of its own
+    #[command(after_help = "\
+Dates that are published are left alone, interrupted ones are gone on with: to start a backfill again
+is to continue it. A date that fails keeps none of the others from being scored. On Postgres several
+processes given the same range share its dates. finish_by, catch_up and wait are a night's affair.
+
+The exit code is 0 if all dates are published; else 75, 69 or 74 if another start may mend it, else
+that of the date that failed most gravely.
+
+Examples:
+  lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01
+  lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01 --reprocess all --reason \"model 1.1\"
+  lamplighter backfill jobs/flight-delay-monthly.toml --missing --dry-run")]
+    Backfill(BackfillOptions),
+    /// Tell what a run would take: records, memory, time and cost
+    #[command(after_help = "\
+Opens everything, and scores the job's own records for two seconds with its own bundle. Nothing is
+written: what is scored goes to a scratch file beside the database, or to temporary tables.
+
+Examples:
+  lamplighter plan jobs/flight-delay.toml
+  lamplighter plan jobs/flight-delay.toml --workers 1 --set cost.per_hour=0.34 --format json")]
+    Plan(PlanOptions),
+    /// Tell how all jobs of the database are (79 if one is not well)
+    #[command(after_help = "\
+A job whose job file has [schedule] cron is judged by the dates that were due: each must be published,
+or under way in time. Of other jobs the newest run is judged.
+
+Examples:
+  lamplighter status
+  lamplighter status --since 7d --format json")]
+    Status(StatusOptions),
     /// Look at runs, prove them, give them up, prune them
     #[command(subcommand)]
     Runs(RunsCommand),

@@ -12,7 +12,10 @@ use super::JobOptions;
 #[derive(Subcommand)]
 pub enum RunsCommand {
     /// List runs, the newest first
-    #[command(after_help = "Example:\n  lamplighter runs list --job flight-delay")]
+    #[command(after_help = "\
+Examples:
+  lamplighter runs list --job flight-delay
+  lamplighter runs list --missing")]
     List {
         /// Only of this job
         #[arg(long)]
@@ -20,6 +23,9 @@ pub enum RunsCommand {
         /// At most so many
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u32,
+        /// Instead, dates that the schedule asks for and consumers do not see, the oldest first
+        #[arg(long, conflicts_with = "limit")]
+        missing: bool,
     },
     /// Show a run, its shards and the processes that worked on it
     #[command(after_help = "Example:\n  lamplighter runs show flight-delay@2026-11-23#1")]
@@ -51,6 +57,12 @@ Examples:
   lamplighter runs prune jobs/flight-delay.toml --dry-run
   lamplighter runs prune jobs/flight-delay.toml --set retention.runs=90d --set retention.keep_runs=10")]
     Prune(PruneOptions),
+    /// Expect nothing of a job from now on: `status` leaves it out until it is run again
+    #[command(after_help = "Example:\n  lamplighter runs retire flight-delay")]
+    Retire {
+        /// Name of the job
+        job: String,
+    },
 }
 
 /// Options of `runs prune`.

@@ -1,8 +1,10 @@
 //! One file for each subcommand: options in, calls, and what to print.
 
+pub mod backfill;
 pub mod db;
 pub mod dead_letters;
 mod isolated_worker;
+pub mod plan;
 mod prune;
 pub mod queue;
 pub mod records;
@@ -10,6 +12,7 @@ pub mod report;
 mod retry;
 pub mod run;
 pub mod runs;
+pub mod status;
 
 use std::env;
 use std::ffi::OsString;
@@ -56,6 +59,9 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
     };
     match cli.command {
         Command::Run(options) => run::run(&options, invocation),
+        Command::Backfill(options) => backfill::run(&options, invocation),
+        Command::Plan(options) => plan::run(&options, invocation),
+        Command::Status(options) => status::run(&options, invocation),
         Command::Runs(command) => runs::run(&command, invocation),
         Command::Report(options) => report::run(&options, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),

@@ -39,6 +39,7 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
         rescore: options
             .rescore
             .then(|| options.reason.clone().unwrap_or_default()),
+        backfill: false,
         resume_only: false,
         exclusive: options.exclusive,
         interrupt: interrupt.clone(),
@@ -49,6 +50,7 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
     }
     let exit_code_of_earlier = match request.limit {
         None => with_ledger(&target, Access::Write, |ledger| {
+            ledger.keep_job(&job.name, &job.schedule.to_json())?;
             catch_up(ledger, &job, date, &request, terminal)
         })?,
         Some(_) => 0,
@@ -261,7 +263,12 @@ fn dry_run(
         Err(failure) if error::classify(&failure) == Class::NoInput => Decision::Plan,
         Err(failure) => return Err(failure),
     };
-    let plan = plan::plan(job, &prepared, None, &request.interrupt)?;
+    let plan = plan::plan(
+        job,
+        &prepared,
+        plan::Occasion::default(),
+        &request.interrupt,
+    )?;
     let records = match &prepared.input {
         Input::Queue(_) => waiting(target, job, request)?,
         Input::Parquet(_) | Input::Postgres(_) => {

@@ -7,9 +7,11 @@ use serde::Serialize;
 use super::{Invocation, find_run, look, prune, target, with_ledger};
 use crate::cli::RunsCommand;
 use crate::error::{Class, Failure};
+use crate::job::Schedule;
 use crate::ledger::verify::{Verification, verify};
-use crate::ledger::{Access, Attempt, Run, ShardRow};
+use crate::ledger::{Access, Attempt, KnownJob, Ledger, Run, ShardRow};
 use crate::report::text::grouped;
+use crate::status::missing::{MissingDate, Range, missing_dates};
 
 /// Runs the command.
 ///
@@ -17,7 +19,14 @@ use crate::report::text::grouped;
 /// There is no such run (64); the database's. `verify` returns 70 if a run does not hold.
 pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     match command {
-        RunsCommand::List { job, limit } => {
+        RunsCommand::List {
+            job, missing: true, ..
+        } => {
+            let missing = look(invocation, |ledger| missing(ledger, job.as_deref()))?;
+            let terminal = invocation.terminal;
+            terminal.print_either(&missing, || missing_table(&missing))?;
+        }
+        RunsCommand::List { job, limit, .. } => {
             let runs = look(invocation, |ledger| {
                 ledger.list_runs(job.as_deref(), *limit)
             })?;
@@ -73,8 +82,69 @@ pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result
                 .print(&format!("{} is cancelled", run.name()))?;
         }
         RunsCommand::Prune(options) => return prune::run(options, invocation),
+        RunsCommand::Retire { job } => {
+            look(invocation, |ledger| known_job(ledger, job))?;
+            let target = target(invocation, None)?;
+            with_ledger(&target, Access::Write, |ledger| ledger.retire_job(job))?;
+            invocation.terminal.print(&format!(
+                "nothing is expected of {job} until it is run again"
+            ))?;
+        }
     }
     Ok(0)
+}
+
+fn known_job(ledger: &mut Ledger, job: &str) -> anyhow::Result<KnownJob> {
+    ledger.jobs(Some(job))?.pop().ok_or_else(|| {
+        Failure::new(Class::Usage, format!("the database knows no job {job}"))
+            .hint("`lamplighter status` lists those there are; --database names another database")
+            .into()
+    })
+}
+
+/// Dates of one job, or of all that are not retired, that consumers should see and do not.
+fn missing(ledger: &mut Ledger, job: Option<&str>) -> anyhow::Result<Vec<MissingDate>> {
+    let jobs = match job {
+        Some(job) => vec![known_job(ledger, job)?],
+        None => ledger.jobs(None)?,
+    };
+    let now = ledger.now()?;
+    let mut all = Vec::new();
+    for known in jobs.iter().filter(|known| !known.is_retired) {
+        let schedule = known.schedule.as_deref().and_then(Schedule::from_json);
+        let Some(schedule) = schedule else { continue };
+        all.extend(missing_dates(
+            ledger,
+            &known.name,
+            &schedule,
+            Range::default(),
+            now,
+        )?);
+    }
+    Ok(all)
+}
+
+fn missing_table(missing: &[MissingDate]) -> String {
+    if missing.is_empty() {
+        return "no date is missing".to_owned();
+    }
+    let mut text = format!(
+        "{:<24} {:<14} {:<12} {}\n",
+        "JOB", "DATE", "STANDING", "RUN"
+    );
+    for date in missing {
+        // Writing to a String can not fail.
+        let _ = writeln!(
+            text,
+            "{:<24} {:<14} {:<12} {}",
+            date.job,
+            date.date.to_string(),
+            date.standing,
+            date.run.as_deref().unwrap_or("-")
+        );
+    }
+    text.push_str("`lamplighter backfill JOB --missing` scores those of a job\n");
+    text
 }
 
 #[derive(Serialize)]
@@ -122,6 +192,15 @@ fn describe(details: &Details) -> String {
         ("state", run.state.as_str().to_owned()),
         ("publication", run.publication.as_str().to_owned()),
         ("trial", if run.trial { "yes" } else { "no" }.to_owned()),
+        (
+            "reason",
+            match (&run.reason, run.backfill) {
+                (Some(reason), true) => format!("{reason} (a backfill)"),
+                (Some(reason), false) => reason.clone(),
+                (None, true) => "a backfill".to_owned(),
+                (None, false) => "-".to_owned(),
+            },
+        ),
         ("model", format!("{} {}", run.model_name, run.model_version)),
         ("digest", run.model_digest.clone()),
         (

@@ -8,6 +8,8 @@
 //! the place of the value it is about, and never a value that may be a secret.
 
 mod check;
+mod cost;
+mod crontab;
 mod document;
 mod load;
 mod logical_date;
@@ -28,14 +30,15 @@ use std::time::Duration;
 use places::Places;
 use spec::JobSpec;
 
+pub use cost::Cost;
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
 pub use retention::Retention;
-pub use schedule::{Grain, Schedule};
+pub use schedule::{Due, Grain, Schedule};
 pub use sink::Sink;
 pub use source::{PostgresRelation, PostgresSource, QueueSource, Source, SourceKind};
 pub use spec::{ColumnType, DuplicatePolicy, OnConflict, Precision};
-pub use values::DeadLetterLimit;
+pub use values::{DeadLetterLimit, parse_duration as duration};
 
 use crate::error::Failure;
 
@@ -82,6 +85,8 @@ pub struct Job {
     pub sink: Sink,
     /// How long things are kept.
     pub retention: Retention,
+    /// What the machine costs, if it is known.
+    pub cost: Option<Cost>,
 }
 
 /// The model as the job names it.
@@ -129,6 +134,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         errors,
         sink,
         retention,
+        cost,
     } = spec;
 
     if !is_name(&job.name) {
@@ -140,17 +146,11 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
     }
 
     let written = &schedule;
-    let schedule = Schedule::new(
-        &written.timezone,
-        &written.date,
-        written.grain,
-        written.catch_up,
-        written.finish_by.as_deref(),
-    )
-    .map_err(|refused| {
+    let schedule = Schedule::new(written).map_err(|refused| {
         let text = match refused.key {
             "date" => &written.date,
             "finish_by" => written.finish_by.as_deref().unwrap_or_default(),
+            "cron" => written.cron.as_deref().unwrap_or_default(),
             _ => &written.timezone,
         };
         let shown = places.shown("schedule", refused.key, text);
@@ -209,6 +209,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         duplicates: errors.duplicates,
         sink,
         retention: retention::resolve(&retention, places)?,
+        cost: cost::resolve(cost, places)?,
     })
 }
 

@@ -7,13 +7,15 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::crontab::Crontab;
 use super::logical_date::LogicalDate;
+use super::spec::ScheduleSection;
 use crate::error::{Class, Failure};
 
 /// What one logical date stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grain {
     /// An hour, in UTC only.
@@ -38,7 +40,8 @@ impl Grain {
         })
     }
 
-    fn name(self) -> &'static str {
+    /// The word in the job file.
+    pub fn name(self) -> &'static str {
         match self {
             Grain::Hour => "hour",
             Grain::Day => "day",
@@ -73,6 +76,9 @@ pub struct Schedule {
     pub catch_up: u32,
     date: DateExpression,
     finish_by: Option<Time>,
+    crontab: Option<Crontab>,
+    /// As it was written.
+    written: ScheduleSection,
 }
 
 /// Why a schedule makes no sense: the key of `[schedule]` that is wrong, and the failure to report
@@ -88,14 +94,17 @@ const DATE_HINT: &str =
     "0d is today, -1d yesterday; -2h, -1w and -1m count hours, weeks and months";
 
 impl Schedule {
-    /// A schedule whose default date is the text `date`, such as `0d`.
-    pub(super) fn new(
-        timezone: &str,
-        date: &str,
-        grain: Grain,
-        catch_up: u32,
-        finish_by: Option<&str>,
-    ) -> Result<Self, Refused> {
+    /// The schedule that a job file's section means.
+    pub(super) fn new(written: &ScheduleSection) -> Result<Self, Refused> {
+        let ScheduleSection {
+            timezone,
+            date,
+            grain,
+            catch_up,
+            finish_by,
+            cron,
+        } = written;
+        let grain = *grain;
         let zone = TimeZone::get(timezone).map_err(|_| Refused {
             key: "timezone",
             problem: "there is no such time zone".to_owned(),
@@ -117,6 +126,7 @@ impl Schedule {
             hint: DATE_HINT,
         })?;
         let finish_by = finish_by
+            .as_deref()
             .map(|text| {
                 time_of_day(text).ok_or_else(|| Refused {
                     key: "finish_by",
@@ -125,13 +135,25 @@ impl Schedule {
                 })
             })
             .transpose()?;
+        let crontab = cron
+            .as_deref()
+            .map(|text| {
+                Crontab::parse(text).map_err(|problem| Refused {
+                    key: "cron",
+                    problem,
+                    hint: "such as \"30 2 * * *\" for half past two every night, by the clocks of [schedule] timezone",
+                })
+            })
+            .transpose()?;
         Ok(Self {
             timezone: zone,
             timezone_name,
             grain,
-            catch_up,
+            catch_up: *catch_up,
             date,
             finish_by,
+            crontab,
+            written: written.clone(),
         })
     }
 
@@ -252,6 +274,10 @@ fn back(text: &str) -> Option<Span> {
         _ => None,
     }
 }
+
+mod due;
+
+pub use due::Due;
 
 #[cfg(test)]
 mod tests;

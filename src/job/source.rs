@@ -61,6 +61,21 @@ impl SourceKind {
         };
         kind.as_str()
     }
+
+    /// Whether what is read depends on the logical date, as far as it can be seen: a path with
+    /// `{date}`, SQL with `:date`. What waits in a queue has no date.
+    pub fn names_the_date(&self) -> bool {
+        match self {
+            SourceKind::Parquet { path, .. } => path.contains("{date"),
+            SourceKind::Postgres(source) => match &source.relation {
+                PostgresRelation::Table { condition, .. } => {
+                    condition.as_ref().is_some_and(|sql| sql.contains(":date"))
+                }
+                PostgresRelation::Query(query) => query.contains(":date"),
+            },
+            SourceKind::Queue(_) => false,
+        }
+    }
 }
 
 /// Records in a Postgres database.

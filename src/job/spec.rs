@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::schedule::Grain;
 use super::values::{self, DeadLetterLimit};
@@ -40,6 +40,8 @@ pub struct JobSpec {
     /// How long things are kept.
     #[serde(default)]
     pub retention: RetentionSection,
+    /// What the machine costs.
+    pub cost: Option<CostSection>,
 }
 
 /// `[job]`
@@ -52,7 +54,7 @@ pub struct JobSection {
 }
 
 /// `[schedule]`
-#[derive(PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSection {
     /// IANA time zone of the logical date. Default `"UTC"`.
@@ -66,6 +68,10 @@ pub struct ScheduleSection {
     pub catch_up: u32,
     /// Time of day, in that time zone, from which on nothing more is begun. Default: none.
     pub finish_by: Option<String>,
+    /// When the scheduler starts the job, in the five fields of a crontab, by the clocks of that time
+    /// zone. Starts nothing: it tells `status` and `runs list --missing` which dates there should be.
+    /// Default: none.
+    pub cron: Option<String>,
 }
 
 impl Default for ScheduleSection {
@@ -76,6 +82,7 @@ impl Default for ScheduleSection {
             grain: Grain::Day,
             catch_up: 3,
             finish_by: None,
+            cron: None,
         }
     }
 }
@@ -350,4 +357,21 @@ impl Default for RetentionSection {
             reports: None,
         }
     }
+}
+
+/// `[cost]`
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostSection {
+    /// What an hour of the machine costs. Required.
+    pub per_hour: f64,
+    /// In which currency, as it is to be shown. Default `"USD"`.
+    #[serde(default = "dollars")]
+    pub currency: String,
+    /// A run whose forecast costs more is refused before anything is claimed. Default: none.
+    pub max_per_run: Option<f64>,
+}
+
+fn dollars() -> String {
+    "USD".to_owned()
 }

@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for DeadLetterLimit {
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(TextOrInteger {
         expected: "a duration such as \"30m\", \"1h 30m\" or \"7d\"",
-        text: |text| Duration::try_from(signed_duration(text)?).ok(),
+        text: parse_duration,
         integer: |_| None,
     })
 }
@@ -91,6 +91,11 @@ pub fn optional_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
+}
+
+/// Reads a duration such as `30m`, `1h 30m` or `7d`, as the job file takes it.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    Duration::try_from(signed_duration(text)?).ok()
 }
 
 fn signed_duration(text: &str) -> Option<SignedDuration> {

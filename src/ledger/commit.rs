@@ -42,6 +42,12 @@ const DEAD_LETTERS: Table = Table {
     ],
 };
 
+/// A table like that of the predictions, which ends with its transaction.
+const REHEARSAL: Table = Table {
+    name: "rehearsal",
+    columns: PREDICTIONS.columns,
+};
+
 struct Fence {
     state: String,
     epoch: i64,
@@ -78,7 +84,7 @@ impl Ledger {
             if fence.state != "leased" || fence.run_state != "running" {
                 return Ok(Committed::Fenced);
             }
-            insert_predictions(ledger, run_id, &commit.predictions, &order)?;
+            insert_predictions(ledger, &PREDICTIONS, run_id, &commit.predictions, &order)?;
             insert_dead_letters(ledger, run_id, &commit.dead_letters)?;
             let values = [
                 Value::from(run_id),
@@ -96,6 +102,30 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Does a commit's work without leaving anything: on Postgres into a temporary table, on SQLite,
+    /// where the ledger must be a scratch file, into the real ones.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn rehearse_commit(&mut self, run_id: i64, commit: &ShardCommit) -> anyhow::Result<()> {
+        let doing = || "cannot rehearse a commit".to_owned();
+        let order = by_id(&commit.predictions);
+        let table = match self.is_shared() {
+            true => &REHEARSAL,
+            false => &PREDICTIONS,
+        };
+        self.transaction(Begin::Write, doing, |ledger| {
+            if ledger.is_shared() {
+                ledger
+                    .connection
+                    .run_script(&statement!("create_rehearsal"))?;
+            }
+            insert_predictions(ledger, table, run_id, &commit.predictions, &order)
+        })
+    }
+}
+
 /// The table is a tree by id: in its order, rows go to neighbouring pages.
 fn by_id(predictions: &Predictions) -> Vec<usize> {
     let mut order: Vec<usize> = (0..predictions.len()).collect();
@@ -105,6 +135,7 @@ fn by_id(predictions: &Predictions) -> Vec<usize> {
 
 fn insert_predictions(
     ledger: &mut Ledger,
+    table: &Table,
     run_id: i64,
     predictions: &Predictions,
     order: &[usize],
@@ -114,7 +145,7 @@ fn insert_predictions(
     }
     ledger
         .connection
-        .insert(&PREDICTIONS, &mut |sink: &mut RowSink<'_>| {
+        .insert(table, &mut |sink: &mut RowSink<'_>| {
             for &index in order {
                 let row = predictions.row(index);
                 sink(&[

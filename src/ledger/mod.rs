@@ -26,6 +26,7 @@ macro_rules! statement {
 
 mod claim;
 mod commit;
+mod dates;
 mod erase;
 mod finish;
 mod key;
@@ -51,6 +52,7 @@ use crate::error::Failure;
 
 pub use claim::Beginning;
 pub use commit::Committed;
+pub use dates::KnownJob;
 pub use erase::{ErasedFrom, Erasure, Tombstone};
 pub use finish::Finishing;
 pub use key::ErasureKey;

@@ -269,6 +269,7 @@ impl Ledger {
             (run.shard_size as i64).into(),
             0_i64.into(),
             run.parent_run_id.into(),
+            run.backfill.into(),
         ];
         self.fetch_one(statement!("insert_run"), &values, |row| row.get("run_id"))
     }
@@ -362,7 +363,7 @@ impl Ledger {
 }
 
 /// Priority (higher first) and key: the order of the queue.
-fn place(
+pub(super) fn place(
     row: &crate::database::Row,
 ) -> Result<(std::cmp::Reverse<i64>, i64), crate::database::QueryError> {
     Ok((

@@ -92,6 +92,29 @@ impl Ledger {
         Ok(found.first().copied().unwrap_or_default())
     }
 
+    /// Shards of the first rows that wait for a job, which go on waiting.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn look_at_queue(
+        &mut self,
+        job: &str,
+        limit: u64,
+        shard_size: u64,
+    ) -> anyhow::Result<Vec<ShardSlice>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.read(
+            statement!("look_at_queue"),
+            &[job.into(), limit.into()],
+            super::plan::place,
+        )?;
+        let (mut shards, inputs) = cut(rows, shard_size);
+        for (shard, input) in shards.iter_mut().zip(inputs) {
+            shard.input = input;
+        }
+        Ok(shards)
+    }
+
     /// What is in the queue, by job.
     ///
     /// # Errors

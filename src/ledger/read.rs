@@ -351,6 +351,7 @@ pub(super) fn run(row: &Row) -> Result<Run, QueryError> {
         parent_run_id: row.get("parent_run_id")?,
         trial: row.get("trial")?,
         reason: row.get("reason")?,
+        backfill: row.get("backfill")?,
         fingerprint: row.get("fingerprint")?,
         identity: row.get("identity")?,
         state: row.get::<String>("state")?.parse().map_err(word)?,

@@ -7,7 +7,8 @@ use crate::error::Failure;
 
 /// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
 /// or change a prediction, a dead letter or a report.
-const RUNNER: [(&str, &str); 11] = [
+const RUNNER: [(&str, &str); 12] = [
+    ("jobs", "SELECT, INSERT, UPDATE"),
     ("runs", "SELECT, INSERT, UPDATE"),
     ("run_attempts", "SELECT, INSERT, UPDATE"),
     ("shards", "SELECT, INSERT, UPDATE"),
@@ -46,7 +47,8 @@ const CUSTODIAN: [(&str, &str); 11] = [
 ];
 
 /// What whoever reads results may look at: not the queue, whose payloads may be personal data.
-const READER: [&str; 11] = [
+const READER: [&str; 12] = [
+    "jobs",
     "runs",
     "run_attempts",
     "shards",

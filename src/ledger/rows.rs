@@ -153,6 +153,8 @@ pub struct NewRun {
     pub trial: bool,
     /// Why it scores a date again, if it does.
     pub reason: Option<String>,
+    /// Whether it is a backfill's, which no other start goes on with by itself.
+    pub backfill: bool,
     /// Hash of everything that predictions depend on.
     pub fingerprint: String,
     /// What was hashed, as JSON.
@@ -220,6 +222,8 @@ pub struct Run {
     pub trial: bool,
     /// Why it scored a date again, if it did.
     pub reason: Option<String>,
+    /// Whether a backfill planned it.
+    pub backfill: bool,
     /// Hash of everything that predictions depend on.
     pub fingerprint: String,
     /// What was hashed, as JSON.

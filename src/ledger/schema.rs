@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 4] = [
+const MIGRATIONS: [Statement; 5] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -37,6 +37,11 @@ const MIGRATIONS: [Statement; 4] = [
         name: "faults",
         sqlite: include_str!("migrations/sqlite/0003_faults.sql"),
         postgres: include_str!("migrations/postgres/0003_faults.sql"),
+    },
+    Statement {
+        name: "operations",
+        sqlite: include_str!("migrations/sqlite/0004_operations.sql"),
+        postgres: include_str!("migrations/postgres/0004_operations.sql"),
     },
     Statement {
         name: "retention",
@@ -79,7 +84,7 @@ pub(super) fn prepare_postgres(
     ledger.refuse_closed_schema()?;
     match access {
         Access::Look => {}
-        Access::Read | Access::Write => ledger.refuse_other_schema()?,
+        Access::Read | Access::Write | Access::WriteInTurn => ledger.refuse_other_schema()?,
         Access::Migrate => {
             let status = ledger.refuse_strange_schema()?;
             ledger.migrate(status)?;

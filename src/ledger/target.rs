@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Ledger;
 use crate::database::Identifier;
 use crate::database::postgres::{Address, Limits, Pool, PostgresConnection};
-use crate::database::sqlite::{Mode, SqliteConnection, file_of};
+use crate::database::sqlite::{Mode, SqliteConnection, Turn, file_of};
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
 
@@ -22,6 +22,9 @@ pub enum Access {
     Read,
     /// Write. On SQLite: creates and migrates on first use, and keeps other writers out.
     Write,
+    /// The same, for many short turns: on SQLite this waits for whoever writes, and whoever wants to
+    /// write meanwhile waits for the turn's end.
+    WriteInTurn,
     /// Create the tables, or bring them up to date.
     Migrate,
 }
@@ -55,7 +58,10 @@ impl Default for TargetOptions {
 pub struct Target(Arc<Kind>);
 
 enum Kind {
-    Sqlite(PathBuf),
+    Sqlite {
+        path: PathBuf,
+        interrupt: Interrupt,
+    },
     Postgres {
         pool: Pool,
         schema: Identifier,
@@ -71,7 +77,10 @@ impl Target {
     /// It is another URL, or one with bad parameters (78).
     pub fn new(url: &str, options: &TargetOptions, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let kind = match url.split_once(':').map_or("", |(scheme, _)| scheme) {
-            "sqlite" => Kind::Sqlite(file_of(url)?),
+            "sqlite" => Kind::Sqlite {
+                path: file_of(url)?,
+                interrupt: interrupt.clone(),
+            },
             "postgres" | "postgresql" => Kind::Postgres {
                 schema: Identifier::schema(&options.schema)?,
                 schema_name: options.schema.clone(),
@@ -103,12 +112,13 @@ impl Target {
     /// nothing to read from (66); a database that can not be reached (69); I/O (74).
     pub fn open(&self, access: Access) -> anyhow::Result<Ledger> {
         match self.0.as_ref() {
-            Kind::Sqlite(path) => {
+            Kind::Sqlite { path, interrupt } => {
                 let mode = match access {
                     Access::Look | Access::Read => Mode::ReadOnly,
-                    Access::Write | Access::Migrate => Mode::ReadWrite,
+                    Access::Write | Access::Migrate => Mode::ReadWrite(Turn::Now),
+                    Access::WriteInTurn => Mode::ReadWrite(Turn::Patient),
                 };
-                let connection = SqliteConnection::open(path, mode)?;
+                let connection = SqliteConnection::open(path, mode, interrupt)?;
                 super::schema::prepare_sqlite(connection, self.clone(), access)
             }
             Kind::Postgres { pool, schema, .. } => {
@@ -137,7 +147,7 @@ impl Target {
     /// The database for people, without user and password.
     pub fn describe(&self) -> String {
         match self.0.as_ref() {
-            Kind::Sqlite(path) => path.display().to_string(),
+            Kind::Sqlite { path, .. } => path.display().to_string(),
             Kind::Postgres {
                 pool, schema_name, ..
             } => format!("{} schema {schema_name}", pool.address()),
@@ -147,7 +157,7 @@ impl Target {
     /// The database's file, if it is one.
     pub fn file(&self) -> Option<&Path> {
         match self.0.as_ref() {
-            Kind::Sqlite(path) => Some(path),
+            Kind::Sqlite { path, .. } => Some(path),
             Kind::Postgres { .. } => None,
         }
     }
@@ -155,7 +165,7 @@ impl Target {
     /// The connections, if it is Postgres.
     pub fn pool(&self) -> Option<&Pool> {
         match self.0.as_ref() {
-            Kind::Sqlite(_) => None,
+            Kind::Sqlite { .. } => None,
             Kind::Postgres { pool, .. } => Some(pool),
         }
     }
@@ -163,14 +173,14 @@ impl Target {
     /// Name of the schema that holds the tables, if it is Postgres.
     pub fn schema_name(&self) -> Option<&str> {
         match self.0.as_ref() {
-            Kind::Sqlite(_) => None,
+            Kind::Sqlite { .. } => None,
             Kind::Postgres { schema_name, .. } => Some(schema_name),
         }
     }
 
     pub(super) fn retry_for(&self) -> Duration {
         match self.0.as_ref() {
-            Kind::Sqlite(_) => Duration::ZERO,
+            Kind::Sqlite { .. } => Duration::ZERO,
             Kind::Postgres { retry_for, .. } => *retry_for,
         }
     }

@@ -54,8 +54,20 @@ pub struct RunReport {
     pub timing: Timing,
     /// What the finishing process used.
     pub resources: Resources,
+    /// What it cost, if the job says what the machine costs.
+    #[serde(default)]
+    pub cost: Option<CostOfRun>,
     /// Version of Lamplighter.
     pub lamplighter: String,
+}
+
+/// What the finishing process cost: its wall-clock time at the job's `[cost] per_hour`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CostOfRun {
+    /// How much.
+    pub amount: f64,
+    /// In which currency.
+    pub currency: String,
 }
 
 /// How a run ended.

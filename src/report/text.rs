@@ -194,6 +194,14 @@ fn write_timing(out: &mut String, report: &RunReport) -> fmt::Result {
             bytes(resources.peak_memory_bytes),
         ),
     )?;
+    if let Some(cost) = &report.cost {
+        let digits = if cost.amount < 1.0 { 4 } else { 2 };
+        line(
+            out,
+            "cost",
+            format_args!("{:.digits$} {}", cost.amount, cost.currency),
+        )?;
+    }
     line(
         out,
         "disk",

@@ -113,6 +113,7 @@ pub(super) fn carry_out(
         settings,
         tolerance,
         retry,
+        cost: job.cost.clone(),
     };
     let outcome = work(ledger, &run, job, prepared, &crew, &mut course, progress);
     let exit_code = match &outcome {

@@ -15,12 +15,13 @@ use anyhow::Context;
 use crate::error::Failure;
 
 /// Entries that are kept in memory: 24 MiB.
-const IN_MEMORY: usize = 1 << 20;
+pub(super) const IN_MEMORY: usize = 1 << 20;
 
 /// Temporary files; the search holds one of them in memory at a time.
 const PARTITIONS: usize = 256;
 
-const ENTRY_BYTES: usize = 24;
+/// What each takes.
+pub(super) const ENTRY_BYTES: usize = 24;
 
 /// Duplicates beyond this are refused: 80 MB.
 const MOST_DUPLICATES: usize = 10_000_000;

@@ -12,14 +12,15 @@ use super::{Prepared, Settings};
 use crate::database::jittered;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
+use crate::job::Cost;
 use crate::ledger::{
     DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, ShardRow, State, Totals,
 };
 use crate::monitor::ShardStats;
 use crate::record::{DUPLICATE_ID, run_hash};
 use crate::report::{
-    Counts, Ending, ModelIdentity, OutputDistribution, RetryOf, RunReport, Timing, Verdict,
-    resources,
+    CostOfRun, Counts, Ending, ModelIdentity, OutputDistribution, RetryOf, RunReport, Timing,
+    Verdict, resources,
 };
 
 /// What the finishing process knows of its own course.
@@ -38,6 +39,8 @@ pub struct Course {
     pub tolerance: Tolerance,
     /// What it retries, if it does.
     pub retry: Option<RetryOf>,
+    /// What the machine costs, if it is known.
+    pub cost: Option<Cost>,
 }
 
 /// How a start ended.
@@ -261,6 +264,10 @@ fn report(
         },
         timing: timing(course, &stats, attempts),
         resources: resources::measure(course.begun, course.settings.workers, ledger.file()),
+        cost: course.cost.as_ref().map(|cost| CostOfRun {
+            amount: cost.of(course.begun.elapsed().as_secs_f64()),
+            currency: cost.currency.clone(),
+        }),
         outcome: facts.ending,
         lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
     })

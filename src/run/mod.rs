@@ -6,15 +6,19 @@
 //! [`pipeline`] works on the shards, which `dispatcher` hands out and `committer` commits, [`worker`] is what one thread does to one of them, [`isolate`] does it
 //! in a process of its own if the shard kills, and [`finalize`] counts, reports and publishes.
 //!
+//! [`estimate`] says before what a run would take, by a [`probe`]; [`backfill`] is many dates.
+//!
 //! [`input`] is what is read, [`heartbeat`] keeps this process's claims alive where others may take them
 //! over, `watch` finds workers that hang, `forecast` looks ahead to `finish_by`, [`tolerance`] is the limit
 //! of dead letters. [`retry`] scores dead letters again. [`wait`] is for input that comes late.
 
 pub mod attempt;
+pub mod backfill;
 mod batch;
 mod committer;
 mod dispatcher;
 pub mod duplicates;
+pub mod estimate;
 pub mod finalize;
 mod forecast;
 pub mod heartbeat;
@@ -25,6 +29,7 @@ pub mod memory;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;
+pub mod probe;
 mod results;
 pub mod retry;
 pub mod start;

@@ -99,6 +99,15 @@ impl Plan {
     }
 }
 
+/// What a run is planned for, beside its date.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Occasion<'a> {
+    /// Why a date is scored again, if it is.
+    pub reason: Option<&'a str>,
+    /// Whether a backfill asks for it.
+    pub backfill: bool,
+}
+
 /// The run to store, and its records.
 ///
 /// # Errors
@@ -107,7 +116,7 @@ impl Plan {
 pub fn plan(
     job: &Job,
     prepared: &Prepared,
-    reason: Option<&str>,
+    occasion: Occasion<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Plan> {
     let records = match (&prepared.input, &prepared.retry) {
@@ -171,7 +180,8 @@ pub fn plan(
         logical_date: prepared.date.to_string(),
         parent_run_id: prepared.retry.as_ref().map(|retry| retry.parent.run_id),
         trial: prepared.limit.is_some(),
-        reason: reason.map(str::to_owned),
+        reason: occasion.reason.map(str::to_owned),
+        backfill: occasion.backfill,
         fingerprint: prepared.fingerprint.clone(),
         identity: prepared.identity.to_string(),
         model_name: prepared.bundle.name.clone(),

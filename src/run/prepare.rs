@@ -146,6 +146,22 @@ impl Prepared {
         self.input.reader(&self.projection, chunk_rows)
     }
 
+    /// What scoring reads.
+    pub fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
+    /// Names of the columns that scoring reads, each once.
+    pub fn columns_read(&self) -> Vec<String> {
+        let names: BTreeSet<&str> = self
+            .projection
+            .uses()
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// What planning reads: ids, and what [`kept_ids`](Self::kept_ids) needs.
     pub fn id_projection(&self) -> &Arc<Projection> {
         &self.id_projection

@@ -197,7 +197,7 @@ fn find_or_plan(
         resume(ledger, child, request)?;
         return Ok(Some(child.clone()));
     }
-    let plan = plan::plan(job, prepared, None, &request.interrupt)?;
+    let plan = plan::plan(job, prepared, plan::Occasion::default(), &request.interrupt)?;
     let known = RetriedRun {
         run_id: parent.run_id,
         newest_child,

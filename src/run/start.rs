@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
+use super::estimate::refuse_if_too_dear;
 use super::identity::{Decision, decide};
 use super::pipeline::Progress;
+use super::plan::Occasion;
 use super::tolerance::Tolerance;
 use super::{Prepared, plan};
 use crate::error::Failure;
@@ -22,6 +24,8 @@ pub struct Request {
     pub limit: Option<u64>,
     /// Score a finished date again, for this reason.
     pub rescore: Option<String>,
+    /// A backfill asks. Then a date that was scored again for the same reason is done.
+    pub backfill: bool,
     /// Go on with an unfinished run, but begin no new one.
     pub resume_only: bool,
     /// Work on the run alone, or not at all.
@@ -52,6 +56,10 @@ pub fn start(
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<Started> {
     let begun = Begun::now(ledger)?;
+    if request.limit.is_none() {
+        let target = ledger.target().clone();
+        refuse_if_too_dear(job, date, &target, request, begun.time)?;
+    }
     let prepared = Arc::new(Prepared::new(
         job,
         date,
@@ -93,6 +101,12 @@ fn find_or_plan(
     let mut rescore = request.rescore.as_deref();
     loop {
         let known = ledger.state_of_date(&job.name, &date)?;
+        if let (true, Some(reason), Some(newest)) = (request.backfill, rescore, known.newest)
+            && let Some(run) = ledger.run(newest)?
+            && is_done_for(&run, reason, prepared)
+        {
+            return Ok(Found::Done(Box::new(run)));
+        }
         match decide(ledger, prepared, rescore.is_some())? {
             Decision::Done(run) => return Ok(Found::Done(Box::new(run))),
             Decision::Resume(run) => {
@@ -101,7 +115,11 @@ fn find_or_plan(
             }
             Decision::Plan if request.resume_only => return Err(not_resumable(job, &date)),
             Decision::Plan => {
-                let plan = plan::plan(job, prepared, rescore, &request.interrupt)?;
+                let occasion = Occasion {
+                    reason: rescore,
+                    backfill: request.backfill,
+                };
+                let plan = plan::plan(job, prepared, occasion, &request.interrupt)?;
                 let planning = plan.with_input(|input| ledger.plan_run(&plan.run, input, known))?;
                 match planning {
                     Planning::Planned { run_id, given_up } => {
@@ -117,6 +135,14 @@ fn find_or_plan(
             }
         }
     }
+}
+
+/// Whether a date has been scored again for this reason already, with what there is now.
+fn is_done_for(run: &Run, reason: &str, prepared: &Prepared) -> bool {
+    run.reason.as_deref() == Some(reason)
+        && run.fingerprint == prepared.fingerprint
+        && !run.state.is_unfinished()
+        && run.state != State::Cancelled
 }
 
 /// Says which unfinished runs a new one has replaced.

@@ -7,7 +7,7 @@ use crate::harness::repository;
 
 /// Rooms from the first stage to the last: a room may know those before it, never those after it.
 /// Rooms of one line know nothing of each other's order.
-const ORDER: [&[&str]; 11] = [
+const ORDER: [&[&str]; 12] = [
     &["error", "interrupt", "suggest"],
     &["record", "job"],
     &["database"],
@@ -17,6 +17,7 @@ const ORDER: [&[&str]; 11] = [
     &["ledger"],
     &["report"],
     &["run"],
+    &["status"],
     &["cli"],
     &["terminal"],
 ];

@@ -4,6 +4,8 @@
 
 /// Rooms, homes and lengths.
 mod architecture;
+/// Many dates of a job.
+mod backfill;
 /// Bad input of every kind: refused or set aside, and never visible.
 mod bad_input;
 /// Changes of the clocks, and clocks that are wrong.
@@ -29,6 +31,8 @@ mod memory_pressure;
 mod parquet_pages;
 /// Files, directories and globs: every record once, with its value.
 mod parquet_source;
+/// What a run would take.
+mod planning;
 /// Records that fail, kill or hang whoever scores them.
 mod poison;
 /// A Postgres that fails, and narrow ways to it.
@@ -55,6 +59,8 @@ mod shared_run;
 mod signals;
 /// The fixtures against PyTorch's own predictions: what `make smoke` runs.
 mod smoke;
+/// How all jobs are.
+mod status;
 /// `finish_by`, and what a stop leaves.
 mod stopping;
 /// Runs that can not be published any more.

@@ -1,11 +1,15 @@
 //! The database's file, and the lock that keeps a second writer out.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::error::{Class, Failure, classify_io};
+use crate::interrupt::Interrupt;
 
 /// How URLs of SQLite files begin.
 const SCHEME: &str = "sqlite:";
@@ -49,19 +53,36 @@ pub(super) fn refuse_missing_directory(database: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Who asks for the writer's lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Somebody who wants to write now. A backfill holds the lock for one date at a time, and is
+    /// waited for; anybody else is not.
+    Now,
+    /// A backfill, which has time, and whom the others wait for.
+    Patient,
+}
+
+/// What the lock's file holds while a backfill has it.
+const BACKFILL: &[u8] = b"backfill";
+
+/// How often whoever waits looks. Nothing tells of a lock that is let go.
+const INTERVAL: Duration = Duration::from_millis(20);
+
 /// Takes the writer's lock. The operating system drops it with the process, however it dies.
 ///
 /// # Errors
-/// Another process holds it (75); I/O.
-pub(super) fn lock(database: &Path) -> anyhow::Result<File> {
+/// Another process holds it, or to stop is requested (75); I/O.
+pub(super) fn lock(database: &Path, turn: Turn, interrupt: &Interrupt) -> anyhow::Result<File> {
     // By whatever name it is called, a database has one lock.
     let named = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
     let mut path = named.into_os_string();
     path.push(".lock");
     let path = PathBuf::from(path);
-    let file = File::options()
+    let mut file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(&path)
         .map_err(|error| {
@@ -71,16 +92,39 @@ pub(super) fn lock(database: &Path) -> anyhow::Result<File> {
             )
             .hint("the database's directory must be writable; --database or DATABASE_URL names another")
         })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::new(
-            Class::Temporary,
-            format!("another lamplighter is writing to {}", database.display()),
-        )
-        .hint("an SQLite database takes one writer at a time; start again when it is done, or give this job a database of its own")
-        .into()),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+    let context = || format!("cannot lock {}", path.display());
+    let mut has_told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0).with_context(context)?;
+                if turn == Turn::Patient {
+                    file.write_all(BACKFILL).with_context(context)?;
+                }
+                return Ok(file);
+            }
+            Err(TryLockError::WouldBlock) if turn == Turn::Patient || is_backfill(&path) => {
+                if !has_told {
+                    tracing::info!(database = %database.display(), "waiting for another lamplighter that is writing");
+                    has_told = true;
+                }
+                interrupt.check()?;
+                thread::sleep(INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::new(
+                    Class::Temporary,
+                    format!("another lamplighter is writing to {}", database.display()),
+                )
+                .hint("an SQLite database takes one writer at a time; start again when it is done, or give this job a database of its own")
+                .into());
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
         }
     }
+}
+
+/// Whether a backfill holds the lock.
+fn is_backfill(lock: &Path) -> bool {
+    fs::read(lock).is_ok_and(|content| content == BACKFILL)
 }

@@ -24,9 +24,10 @@ use tokio::runtime::Runtime;
 
 use super::{Begin, Cell, Connection, QueryError, Row, RowProducer, Statement, Table, Value};
 use crate::error::{Class, Failure};
+use crate::interrupt::Interrupt;
 use errors::Classified;
 
-pub use file::file_of;
+pub use file::{Turn, file_of};
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum Mode {
     /// Reading: the file must be there.
     ReadOnly,
     /// Writing: creates the file, and keeps other writers out.
-    ReadWrite,
+    ReadWrite(Turn),
 }
 
 /// An open SQLite file.
@@ -65,11 +66,11 @@ impl SqliteConnection {
     ///
     /// # Errors
     /// Another writer (75); no file to read from (66); I/O (74).
-    pub fn open(path: &Path, mode: Mode) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, mode: Mode, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let lock = match mode {
-            Mode::ReadWrite => {
+            Mode::ReadWrite(turn) => {
                 file::refuse_missing_directory(path)?;
-                Some(file::lock(path)?)
+                Some(file::lock(path, turn, interrupt)?)
             }
             Mode::ReadOnly if path.exists() => None,
             Mode::ReadOnly => {
@@ -91,7 +92,7 @@ impl SqliteConnection {
             .foreign_keys(true)
             .disable_statement_logging();
         options = match mode {
-            Mode::ReadWrite => options
+            Mode::ReadWrite(_) => options
                 .create_if_missing(true)
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("cache_size", CACHE_SIZE)

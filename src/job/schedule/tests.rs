@@ -5,8 +5,24 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn written(zone: &str, date: &str, grain: Grain) -> ScheduleSection {
+    ScheduleSection {
+        timezone: zone.to_owned(),
+        date: date.to_owned(),
+        grain,
+        ..ScheduleSection::default()
+    }
+}
+
 fn schedule(zone: &str, grain: Grain) -> Schedule {
-    Schedule::new(zone, "0d", grain, 3, None).ok().unwrap()
+    Schedule::new(&written(zone, "0d", grain)).ok().unwrap()
+}
+
+fn finishing(zone: &str, finish_by: &str) -> Result<Schedule, Refused> {
+    Schedule::new(&ScheduleSection {
+        finish_by: Some(finish_by.to_owned()),
+        ..written(zone, "0d", Grain::Day)
+    })
 }
 
 fn instant(zone: &str, local: &str) -> Timestamp {
@@ -160,7 +176,7 @@ fn dates_beyond_the_calendar_are_refused() {
         let failure = day.resolve(Some(text), Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(failure.class(), Class::Usage, "{text}");
     }
-    let far = Schedule::new("UTC", "-7304000d", Grain::Day, 3, None)
+    let far = Schedule::new(&written("UTC", "-7304000d", Grain::Day))
         .ok()
         .unwrap();
     assert_eq!(
@@ -181,7 +197,7 @@ fn a_schedule_that_makes_no_sense_names_the_key() {
         ("UTC", "tomorrow", Grain::Day, "date"),
         ("UTC", "2026-11-23T05", Grain::Day, "date"),
     ] {
-        let refused = Schedule::new(zone, date, grain, 3, None).err().unwrap();
+        let refused = Schedule::new(&written(zone, date, grain)).err().unwrap();
         assert_eq!(refused.key, key, "{zone} {date}");
     }
     assert_eq!(
@@ -274,7 +290,7 @@ proptest! {
 }
 
 fn deadline(zone: &str, finish_by: &str, local_now: &str) -> Timestamp {
-    let schedule = Schedule::new(zone, "0d", Grain::Day, 3, Some(finish_by));
+    let schedule = finishing(zone, finish_by);
     let now = instant(zone, local_now);
     schedule.ok().unwrap().deadline(now).unwrap()
 }
@@ -327,7 +343,7 @@ fn a_finish_by_that_is_no_time_of_day_is_refused() {
         "+6:00",
         "soon",
     ] {
-        let refused = Schedule::new("UTC", "0d", Grain::Day, 3, Some(text)).err();
+        let refused = finishing("UTC", text).err();
         assert_eq!(refused.unwrap().key, "finish_by", "{text}");
     }
 }

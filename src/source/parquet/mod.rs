@@ -32,7 +32,7 @@ use crate::error::{Failure, panic_message};
 
 pub use manifest::{InputFile, ParquetInput};
 pub use picked::PickedReader;
-pub use projection::projection;
+pub use projection::{column_bytes, projection};
 pub use reader::ChunkReader;
 
 /// The way out of damage.

@@ -66,6 +66,20 @@ pub(super) fn mask(projection: &Projection, file: &InputFile) -> ProjectionMask 
     ProjectionMask::roots(file.metadata.parquet_schema(), roots)
 }
 
+/// Bytes of the columns that `projection` reads, compressed as they are stored.
+pub fn column_bytes(input: &ParquetInput, projection: &Projection) -> u64 {
+    let of_file = |file: &InputFile| -> u64 {
+        let mask = mask(projection, file);
+        let groups = file.metadata.metadata().row_groups().iter();
+        let columns = groups.flat_map(|group| group.columns().iter().enumerate());
+        columns
+            .filter(|(leaf, _)| mask.leaf_included(*leaf))
+            .map(|(_, column)| u64::try_from(column.compressed_size()).unwrap_or(0))
+            .sum()
+    };
+    input.files().iter().map(of_file).sum()
+}
+
 fn stored_type<'file>(file: &'file InputFile, name: &str) -> anyhow::Result<&'file DataType> {
     let fields = file.metadata.schema().fields();
     let mut named = fields.iter().filter(|field| field.name() == name);

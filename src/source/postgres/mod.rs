@@ -27,4 +27,4 @@ mod types;
 pub use input::{PostgresInput, Relation};
 pub use locator::{LocatorWriter, Locators, part as part_of_locator, without as locator_without};
 pub use reader::PostgresReader;
-pub use scan::ScanVisitor;
+pub use scan::{Expected, ScanVisitor};

@@ -23,7 +23,40 @@ struct Scan<'a, 'v> {
     refused: Option<anyhow::Error>,
 }
 
+/// What the server expects of a scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of the columns that are read.
+    pub bytes: u64,
+}
+
 impl PostgresInput {
+    /// Rows and bytes that the server's statistics expect of reading `projection`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn expected(&self, projection: &Projection) -> anyhow::Result<Expected> {
+        let selection = self.select(projection)?;
+        let statement = self.relation().explain(&selection);
+        let looked = self.read(&[], |session| {
+            let mut plan = String::new();
+            session.query_text(statement, &[], &mut |row| {
+                plan = row.get("QUERY PLAN")?;
+                Ok(())
+            })?;
+            Ok(plan)
+        });
+        let plan: serde_json::Value = serde_json::from_str(&self.explain(looked)?)?;
+        let number = |key: &str| plan[0]["Plan"][key].as_f64().unwrap_or_default();
+        let rows = number("Plan Rows");
+        Ok(Expected {
+            rows: rows as u64,
+            bytes: (rows * number("Plan Width")) as u64,
+        })
+    }
+
     /// Reads all rows once, in one snapshot, and passes them on in order: their numbers in this
     /// order are the ordinals. `limit` is the most that are read.
     ///

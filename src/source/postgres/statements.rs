@@ -90,6 +90,19 @@ impl Relation {
         copy(&select)
     }
 
+    /// The server's own plan of the scan, as JSON.
+    pub(super) fn explain(&self, selection: &Selection<'_>) -> String {
+        let list = match selection.list.is_empty() {
+            true => "1",
+            false => &selection.list,
+        };
+        let mut select = format!("EXPLAIN (FORMAT JSON) SELECT {list} FROM {}", self.from);
+        if let Some(condition) = &self.condition {
+            select += &format!(" WHERE ({condition}\n)");
+        }
+        select
+    }
+
     /// The rows of the input in a range of places.
     pub(super) fn range(&self, selection: &Selection<'_>) -> String {
         let list = &selection.list;

@@ -13,6 +13,8 @@ macro_rules! on_both {
     };
 }
 
+pub(crate) use on_both;
+
 /// What goes in comes out, bit by bit.
 mod bytes;
 /// Who works on what.
@@ -160,6 +162,7 @@ pub fn new_run(date: &str) -> NewRun {
         parent_run_id: None,
         trial: false,
         reason: None,
+        backfill: false,
         fingerprint: "fingerprint".to_owned(),
         identity: "{}".to_owned(),
         model_name: "linear".to_owned(),

@@ -1,0 +1,104 @@
+//! What the ledger knows of jobs and their dates.
+
+use super::read::run;
+use super::{Ledger, Run};
+
+/// A job that the ledger has heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownJob {
+    /// Its name.
+    pub name: String,
+    /// Its `[schedule]`, as text, if a start of it has told.
+    pub schedule: Option<String>,
+    /// Whether it is retired.
+    pub is_retired: bool,
+}
+
+impl Ledger {
+    /// Notes when a job is to run, and takes it out of retirement.
+    ///
+    /// # Errors
+    /// The database's, here and below.
+    pub fn keep_job(&mut self, job: &str, schedule: &str) -> anyhow::Result<()> {
+        let values = [job.into(), schedule.into()];
+        self.change(statement!("keep_job"), &values, "cannot note the schedule")?;
+        Ok(())
+    }
+
+    /// From now on nothing is expected of a job. Returns false if nothing was.
+    pub fn retire_job(&mut self, job: &str) -> anyhow::Result<bool> {
+        let values = [job.into()];
+        let changed = self.change(statement!("retire_job"), &values, "cannot retire a job")?;
+        Ok(changed > 0)
+    }
+
+    /// All jobs, or the one of this name.
+    pub fn jobs(&mut self, job: Option<&str>) -> anyhow::Result<Vec<KnownJob>> {
+        self.read(statement!("list_jobs"), &[job.into()], |row| {
+            Ok(KnownJob {
+                name: row.get("job")?,
+                schedule: row.get("schedule")?,
+                is_retired: row.get::<Option<String>>("retired_at")?.is_some(),
+            })
+        })
+    }
+
+    /// A job's newest run that is no trial and no retry; a backfill's only if there is no other.
+    pub fn newest_run_of_job(&mut self, job: &str) -> anyhow::Result<Option<Run>> {
+        let found = self.read(statement!("newest_run_of_job"), &[job.into()], run)?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The newest run (no trial, no retry) of each date from `first` to `last`, by date.
+    pub fn newest_runs_of_dates(
+        &mut self,
+        job: &str,
+        first: &str,
+        last: &str,
+    ) -> anyhow::Result<Vec<Run>> {
+        let values = [job.into(), first.into(), last.into()];
+        self.read(statement!("newest_runs_of_dates"), &values, run)
+    }
+
+    /// Dates from `first` to `last` that consumers see.
+    pub fn published_dates(
+        &mut self,
+        job: &str,
+        first: &str,
+        last: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        let values = [job.into(), first.into(), last.into()];
+        self.read(statement!("published_dates"), &values, |row| {
+            row.get("logical_date")
+        })
+    }
+
+    /// The newest date of a job that consumers see.
+    pub fn newest_published_date(&mut self, job: &str) -> anyhow::Result<Option<String>> {
+        let statement = statement!("newest_published_date");
+        let found = self.read(statement, &[job.into()], |row| row.get("logical_date"))?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// A job's first date, whatever became of it.
+    pub fn first_date(&mut self, job: &str) -> anyhow::Result<Option<String>> {
+        let found = self.read(statement!("first_date"), &[job.into()], |row| {
+            row.get("logical_date")
+        })?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// Dates of a job that processes are working on.
+    pub fn dates_at_work(&mut self, job: &str) -> anyhow::Result<Vec<String>> {
+        self.read(statement!("dates_at_work"), &[job.into()], |row| {
+            row.get("logical_date")
+        })
+    }
+
+    /// How long a job's newest published runs took, in seconds: a few, the newest first.
+    pub fn recent_durations(&mut self, job: &str) -> anyhow::Result<Vec<f64>> {
+        self.read(statement!("recent_durations"), &[job.into()], |row| {
+            row.get("duration_seconds")
+        })
+    }
+}

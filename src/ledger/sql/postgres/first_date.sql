@@ -1,0 +1,1 @@
+SELECT min(logical_date) AS logical_date FROM runs WHERE job = $1 AND NOT trial

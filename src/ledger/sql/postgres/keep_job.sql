@@ -1,0 +1,3 @@
+INSERT INTO jobs (job, schedule) VALUES ($1, $2)
+ON CONFLICT (job) DO UPDATE SET schedule = excluded.schedule, retired_at = NULL, updated_at = clock_timestamp()
+WHERE jobs.schedule <> excluded.schedule OR jobs.retired_at IS NOT NULL

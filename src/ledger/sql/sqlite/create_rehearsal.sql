@@ -1,0 +1,2 @@
+-- A rehearsal has a file of its own, with the real tables in it.
+SELECT 1

@@ -1,0 +1,6 @@
+-- The newest whole run of each date.
+SELECT * FROM runs WHERE run_id IN (
+    SELECT max(run_id) FROM runs
+    WHERE job = ?1 AND trial = 0 AND parent_run_id IS NULL AND logical_date BETWEEN ?2 AND ?3
+    GROUP BY logical_date
+) ORDER BY logical_date

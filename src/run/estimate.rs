@@ -1,0 +1,252 @@
+//! What a run would take: records, memory, time and money, before anything is written.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Prepared;
+use super::identity::{Decision, decide};
+use super::input::Input;
+use super::memory::settings;
+use super::probe::{self, MOST_RECORDS, Measured};
+use super::start::Request;
+use crate::error::{self, Class, Failure};
+use crate::job::{Job, LogicalDate};
+use crate::ledger::{Access, Run, Target};
+use crate::report::resources;
+use crate::source::parquet::column_bytes;
+
+/// What a start would do, and what it would take.
+#[derive(Debug, Serialize)]
+pub struct Estimate {
+    /// Name of the job.
+    pub job: String,
+    /// The date.
+    pub logical_date: LogicalDate,
+    /// What a start would do: `plan a new run`, `resume`, or `nothing, it is complete`.
+    pub action: &'static str,
+    /// The run that there is.
+    pub run: Option<String>,
+    /// Name and version of the model.
+    pub model: String,
+    /// Digest of its bundle.
+    pub digest: String,
+    /// Instruction set of the products.
+    pub numerics: String,
+    /// Where the records come from.
+    pub source: String,
+    /// Files of the input.
+    pub files: u64,
+    /// Their size.
+    pub input_bytes: u64,
+    /// Columns that are read.
+    pub columns: Vec<String>,
+    /// Bytes of these, as they are stored; `None` where nobody knows before.
+    pub column_bytes: Option<u64>,
+    /// Records; of a table as its statistics expect.
+    pub records: u64,
+    /// Whether that is but what statistics expect.
+    pub records_are_expected: bool,
+    /// Records of shards that are completed already.
+    pub done: u64,
+    /// Shards.
+    pub shards: u64,
+    /// Worker threads.
+    pub workers: u64,
+    /// Rows that a worker reads at a time.
+    pub chunk_rows: u64,
+    /// Memory that the run would take at its peak: what the probe took, and what else the search for
+    /// duplicates would.
+    pub peak_memory_bytes: Option<u64>,
+    /// Memory that it may take.
+    pub max_memory_bytes: u64,
+    /// Records that the probe scored.
+    pub probe_records: u64,
+    /// How long it took, in seconds.
+    pub probe_seconds: f64,
+    /// Wall-clock time that a run would take, in seconds.
+    pub forecast_seconds: f64,
+    /// When it would be finished if it began now.
+    pub finishes_at: String,
+    /// When it is to be finished.
+    pub finish_by: Option<String>,
+    /// Whether it would be in time.
+    pub in_time: Option<bool>,
+    /// What it would cost, in the currency of `[cost]`.
+    pub cost: Option<f64>,
+    /// That currency.
+    pub currency: Option<String>,
+    /// What it may cost at most.
+    pub max_cost: Option<f64>,
+    /// Hash of everything that predictions depend on.
+    pub fingerprint: String,
+}
+
+/// What a start of `job` for `date` would take, at `now`.
+///
+/// # Errors
+/// Those of opening and planning; to stop is requested (75).
+pub fn estimate(
+    job: &Job,
+    date: LogicalDate,
+    target: &Target,
+    request: &Request,
+    now: Timestamp,
+) -> anyhow::Result<Estimate> {
+    let begun = Instant::now();
+    let prepared = Prepared::new(job, date, None, target, &request.interrupt)?;
+    let opening = begun.elapsed().as_secs_f64();
+    let (decision, done) = look(&prepared, target)?;
+    let (records, column_bytes) = size(job, &prepared, target)?;
+    let settings = settings(job, &prepared, records, request.workers, target.is_shared());
+    let (action, run) = match &decision {
+        Decision::Done(run) => ("nothing, it is complete", Some(run)),
+        Decision::Resume(run) => ("resume", Some(run)),
+        Decision::Plan => ("plan a new run", None),
+    };
+    let is_done = matches!(decision, Decision::Done(_));
+    let measured = match is_done || records == 0 {
+        true => Measured::default(),
+        false => {
+            let limit = Some(records.min(MOST_RECORDS));
+            let trial = Prepared::new(job, date, limit, target, &request.interrupt)?;
+            probe::probe(job, &Arc::new(trial), target, settings, &request.interrupt)?
+        }
+    };
+    let seconds = match is_done {
+        true => 0.0,
+        false => opening + measured.forecast(records, records.saturating_sub(done)),
+    };
+    let length = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::MAX);
+    let finishes_at = now.checked_add(length).unwrap_or(Timestamp::MAX);
+    let finish_by = job.schedule.deadline(now);
+    let input = prepared.input.report(&prepared.fingerprint);
+    let peak = resources::measure(begun, settings.workers, None).peak_memory_bytes;
+    Ok(Estimate {
+        job: job.name.clone(),
+        logical_date: date,
+        action,
+        run: run.map(|run| run.name().to_string()),
+        model: format!("{} {}", prepared.bundle.name, prepared.bundle.version),
+        digest: prepared.bundle.digest.clone(),
+        numerics: prepared.numerics().to_owned(),
+        source: input.source,
+        files: input.files,
+        input_bytes: input.bytes,
+        columns: prepared.columns_read(),
+        column_bytes,
+        records,
+        records_are_expected: matches!(prepared.input, Input::Postgres(_)),
+        done,
+        shards: records.div_ceil(job.shard_size),
+        workers: settings.workers as u64,
+        chunk_rows: settings.chunk_rows as u64,
+        peak_memory_bytes: peak.map(|peak| peak + duplicates_memory(records, measured.planned)),
+        max_memory_bytes: job.max_memory_bytes,
+        probe_records: measured.records,
+        probe_seconds: measured.seconds,
+        forecast_seconds: seconds,
+        finishes_at: finishes_at.to_string(),
+        finish_by: finish_by.map(|at| at.to_string()),
+        in_time: finish_by.map(|at| finishes_at <= at),
+        cost: job.cost.as_ref().map(|cost| cost.of(seconds)),
+        currency: job.cost.as_ref().map(|cost| cost.currency.clone()),
+        max_cost: job.cost.as_ref().and_then(|cost| cost.max_per_run),
+        fingerprint: prepared.fingerprint,
+    })
+}
+
+/// Refuses a run that would cost more than it may, before anything of it is planned or claimed.
+///
+/// # Errors
+/// It would (78); those of an estimate.
+pub fn refuse_if_too_dear(
+    job: &Job,
+    date: LogicalDate,
+    target: &Target,
+    request: &Request,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let Some((cost, most)) = job
+        .cost
+        .as_ref()
+        .and_then(|cost| Some((cost, cost.max_per_run?)))
+    else {
+        return Ok(());
+    };
+    let estimate = estimate(job, date, target, request, now)?;
+    let amount = cost.of(estimate.forecast_seconds);
+    tracing::info!(
+        job = job.name,
+        %date,
+        seconds = estimate.forecast_seconds.round(),
+        "forecast: {}",
+        cost.shown(amount)
+    );
+    if amount <= most {
+        return Ok(());
+    }
+    Err(Failure::config(format!(
+        "{}@{date} would take {:.0} s and cost {}, but [cost] max_per_run is {}",
+        job.name,
+        estimate.forecast_seconds,
+        cost.shown(amount),
+        cost.shown(most)
+    ))
+    .hint("nothing was claimed; `lamplighter plan` shows what makes it dear; raise max_per_run, or --set cost.max_per_run=… for this start")
+    .into())
+}
+
+/// What a start would do, and records that are done already.
+fn look(prepared: &Prepared, target: &Target) -> anyhow::Result<(Decision, u64)> {
+    match target.open(Access::Read) {
+        Ok(mut ledger) => {
+            let looked = decide(&mut ledger, prepared, false).and_then(|decision| {
+                let done = match &decision {
+                    Decision::Resume(Run { run_id, .. }) => ledger.progress(*run_id)?.records,
+                    Decision::Done(_) | Decision::Plan => 0,
+                };
+                Ok((decision, done))
+            });
+            ledger.close()?;
+            looked
+        }
+        // No database yet is the one thing that a first run may lack.
+        Err(failure) if error::classify(&failure) == Class::NoInput => Ok((Decision::Plan, 0)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Records, and bytes of the columns that are read.
+fn size(job: &Job, prepared: &Prepared, target: &Target) -> anyhow::Result<(u64, Option<u64>)> {
+    match &prepared.input {
+        Input::Parquet(input) => {
+            let bytes = column_bytes(input, prepared.projection());
+            Ok((input.rows(), Some(bytes)))
+        }
+        Input::Postgres(input) => {
+            let expected = input.expected(prepared.projection())?;
+            Ok((expected.rows, Some(expected.bytes)))
+        }
+        Input::Queue(_) => {
+            let mut ledger = match target.open(Access::Read) {
+                Ok(ledger) => ledger,
+                Err(failure) if error::classify(&failure) == Class::NoInput => {
+                    return Ok((0, None));
+                }
+                Err(failure) => return Err(failure),
+            };
+            let records = ledger.pending_in_queue(&job.name)?;
+            ledger.close()?;
+            Ok((records, None))
+        }
+    }
+}
+
+/// What the search for duplicates takes beyond what the probe's took.
+fn duplicates_memory(records: u64, probed: u64) -> u64 {
+    let taken = |records: u64| records.min(super::duplicates::IN_MEMORY as u64);
+    (taken(records) - taken(probed.min(records))) * super::duplicates::ENTRY_BYTES as u64
+}

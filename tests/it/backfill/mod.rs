@@ -1,0 +1,321 @@
+//! Many dates of a job, each with a run of its own.
+
+/// A month in four processes, interrupted, and a night meanwhile.
+mod month;
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, StringArray};
+
+use crate::harness::started::Started;
+use crate::harness::{Ended, batch, linear_bundle, simple_job, write_parquet};
+use crate::ledger::{Home, on_both};
+
+on_both! {
+    a_date_is_scored_once_and_the_newest_stays_the_latest,
+    a_date_that_fails_keeps_none_of_the_others_from_being_scored,
+    what_was_withheld_or_is_published_is_scored_again_once_for_each_reason,
+    an_interrupted_backfill_is_gone_on_with_by_itself_and_not_by_the_night,
+    missing_dates_are_found_and_filled,
+    a_dry_run_writes_nothing,
+}
+
+/// Input of ten records for each of these days of November 2026, and a job that scores them.
+fn set_up(home: &Home, days: impl IntoIterator<Item = u32>, more: &str) {
+    let workspace = home.workspace();
+    linear_bundle(
+        &workspace.path("bundle"),
+        &[("x", 2.0)],
+        0.0,
+        "missing = \"reject\"",
+    );
+    for day in days {
+        write_day(home, day, Some(f64::from(day)));
+    }
+    let job = simple_job(more).replace("input/*.parquet", "input/{date}.parquet");
+    workspace.write("job.toml", job);
+}
+
+/// Ten records, whose number may be missing.
+fn write_day(home: &Home, day: u32, number: Option<f64>) {
+    let ids = StringArray::from_iter_values((0..10).map(|row| format!("r{row}")));
+    let numbers = Float64Array::from(vec![number; 10]);
+    let rows = batch(vec![("id", Arc::new(ids)), ("x", Arc::new(numbers))]);
+    let file = format!("input/2026-11-{day:02}.parquet");
+    write_parquet(&home.workspace().path(&file), &rows, 5);
+}
+
+fn lamplighter(home: &Home, arguments: &[&str]) -> Ended {
+    let url = home.url();
+    let arguments = [arguments, &["--database", &url]].concat();
+    home.workspace().lamplighter(&arguments)
+}
+
+fn backfill(home: &Home, from: u32, to: u32, more: &[&str]) -> Ended {
+    let [from, to] = [from, to].map(|day| format!("2026-11-{day:02}"));
+    let range = ["backfill", "job.toml", "--from", &from, "--to", &to];
+    lamplighter(home, &[&range, more].concat())
+}
+
+/// Date, generation, state and publication of all runs.
+fn runs(home: &Home) -> Vec<String> {
+    let sql = "SELECT logical_date, generation, state, publication FROM runs ORDER BY logical_date, generation";
+    let rows = home.query(sql);
+    rows.iter()
+        .map(|row| format!("{}#{} {} {}", &row[0][8..], row[1], row[2], row[3]))
+        .collect()
+}
+
+/// Outcome and exit code of each date of a backfill.
+fn outcomes(ended: &Ended) -> Vec<(String, Option<u64>)> {
+    let json = ended.json();
+    let dates = json.as_array().expect("dates");
+    dates
+        .iter()
+        .map(|date| {
+            let outcome = date["outcome"].as_str().expect("an outcome").to_owned();
+            (outcome, date["exit_code"].as_u64())
+        })
+        .collect()
+}
+
+fn a_date_is_scored_once_and_the_newest_stays_the_latest(home: &Home) {
+    set_up(home, [1, 2, 3, 9], "");
+    lamplighter(home, &["run", "job.toml", "--date", "2026-11-09"]).expect(0);
+    let first = backfill(home, 1, 3, &[]).expect(0);
+    assert!(
+        first.stdout.contains("3 of 3 dates are published"),
+        "{first}"
+    );
+    let again = backfill(home, 1, 3, &["--format", "json"]).expect(0);
+    let left_alone = ("already published".to_owned(), Some(0));
+    assert_eq!(outcomes(&again), vec![left_alone; 3]);
+    assert_eq!(
+        runs(home),
+        [
+            "01#1 completed published",
+            "02#1 completed published",
+            "03#1 completed published",
+            "09#1 completed published"
+        ]
+    );
+    let latest = home.query("SELECT DISTINCT logical_date, value FROM predictions_latest");
+    assert_eq!(latest, [["2026-11-09", "18"]]);
+    let by_date = "SELECT DISTINCT logical_date, value FROM predictions_by_date ORDER BY 1";
+    assert_eq!(home.query(by_date)[0], ["2026-11-01", "2"]);
+}
+
+fn a_date_that_fails_keeps_none_of_the_others_from_being_scored(home: &Home) {
+    set_up(home, [1, 2, 4], "");
+    write_day(home, 2, None);
+    fs::write(home.workspace().path("input/2026-11-04.parquet"), "no file").expect("a file");
+    let ended = backfill(home, 1, 4, &["--format", "json"]).expect(66);
+    let codes: Vec<Option<u64>> = outcomes(&ended).into_iter().map(|(_, code)| code).collect();
+    assert_eq!(codes, [Some(0), Some(65), Some(66), Some(65)]);
+    ended.says(&["2026-11-03.parquet"]);
+    assert_eq!(
+        runs(home),
+        ["01#1 completed published", "02#1 completed withheld"]
+    );
+    // What ended so stays so, and the exit code still tells.
+    let again = backfill(home, 1, 2, &["--format", "json"]).expect(65);
+    assert_eq!(
+        outcomes(&again)[1],
+        ("already withheld".to_owned(), Some(65))
+    );
+    assert_eq!(runs(home).len(), 2);
+}
+
+fn what_was_withheld_or_is_published_is_scored_again_once_for_each_reason(home: &Home) {
+    set_up(home, [1, 2], "");
+    write_day(home, 2, None);
+    backfill(home, 1, 2, &[]).expect(65);
+    write_day(home, 2, Some(2.0));
+    let without = backfill(home, 1, 2, &["--reprocess", "failed"]).expect(64);
+    without.says(&["--reason"]);
+    let mended = ["--reprocess", "failed", "--reason", "mended"];
+    backfill(home, 1, 2, &mended).expect(0);
+    let after = [
+        "01#1 completed published",
+        "02#1 completed withheld",
+        "02#2 completed published",
+    ];
+    assert_eq!(runs(home), after);
+    let all = ["--reprocess", "all", "--reason", "once more"];
+    for _ in 0..2 {
+        backfill(home, 1, 2, &all).expect(0);
+        assert_eq!(runs(home).len(), 5, "once for each reason");
+    }
+    backfill(home, 1, 1, &["--reprocess", "all", "--reason", "and again"]).expect(0);
+    let reasons =
+        home.query("SELECT reason FROM runs WHERE logical_date = '2026-11-01' ORDER BY generation");
+    assert_eq!(reasons, [["NULL"], ["once more"], ["and again"]]);
+    assert_eq!(home.counts(&["predictions_by_date"]), ["20"]);
+}
+
+fn an_interrupted_backfill_is_gone_on_with_by_itself_and_not_by_the_night(home: &Home) {
+    set_up(
+        home,
+        [1, 2, 3, 9],
+        "[run]\nshard_size = 2\nworkers = 1\ngrace = \"0s\"\nlease = \"2s\"\n",
+    );
+    let url = home.url();
+    let arguments = [
+        "backfill",
+        "job.toml",
+        "--from",
+        "2026-11-01",
+        "--to",
+        "2026-11-03",
+        "--database",
+        &url,
+    ];
+    let mut command = home.workspace().command(&arguments);
+    // The last shard takes its time.
+    command.env("LAMPLIGHTER_FAULT", "slow:r9");
+    let started = Started::new(&mut command);
+    started.until("scoring");
+    let committed = "SELECT count(*) FROM shards WHERE state = 'completed'";
+    crate::harness::flights_on_postgres::eventually(|| home.value(committed) == "4");
+    started.send("TERM");
+    let ended = started.end().expect(75);
+    assert!(ended.stdout.contains("not begun"), "{ended}");
+    assert_eq!(runs(home), ["01#1 running pending"]);
+    lamplighter(home, &["run", "job.toml", "--date", "2026-11-09"]).expect(0);
+    assert_eq!(
+        runs(home),
+        ["01#1 running pending", "09#1 completed published"],
+        "the night leaves it alone"
+    );
+    backfill(home, 1, 3, &[]).expect(0);
+    assert_eq!(home.counts(&["runs"]), ["4"], "it was gone on with");
+    assert_eq!(home.counts(&["predictions_by_date"]), ["40"]);
+}
+
+fn missing_dates_are_found_and_filled(home: &Home) {
+    // Dates of yesterday and before, by the database's clock.
+    let cron = "[schedule]\ndate = \"-1d\"\ncron = \"0 0 * * *\"\n";
+    set_up(home, [], cron);
+    let sql = match home.url().starts_with("sqlite") {
+        true => {
+            "SELECT date('now', '-' || days || ' days') FROM (SELECT 1 AS days UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) ORDER BY 1"
+        }
+        false => {
+            "SELECT (timezone('UTC', now())::date - days)::text FROM generate_series(1, 4) AS days ORDER BY 1"
+        }
+    };
+    let dates: Vec<String> = home
+        .query(sql)
+        .into_iter()
+        .map(|row| row[0].clone())
+        .collect();
+    for date in &dates {
+        let ids = StringArray::from_iter_values(["a"]);
+        let rows = batch(vec![
+            ("id", Arc::new(ids)),
+            ("x", Arc::new(Float64Array::from(vec![1.0]))),
+        ]);
+        let file = format!("input/{date}.parquet");
+        write_parquet(&home.workspace().path(&file), &rows, 5);
+    }
+    for date in [&dates[0], &dates[2]] {
+        lamplighter(home, &["run", "job.toml", "--date", date]).expect(0);
+    }
+    let listed = || {
+        let list = ["runs", "list", "--missing", "--format", "json"];
+        let json = lamplighter(home, &list).expect(0).json();
+        let listed = json.as_array().expect("dates").clone();
+        listed
+            .iter()
+            .map(|date| {
+                format!(
+                    "{} {}",
+                    date["date"].as_str().unwrap(),
+                    date["standing"].as_str().unwrap()
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let never = |date: &String| format!("{date} never begun");
+    assert_eq!(listed(), [never(&dates[1]), never(&dates[3])]);
+    let filled = lamplighter(
+        home,
+        &["backfill", "job.toml", "--missing", "--format", "json"],
+    );
+    assert_eq!(outcomes(&filled.expect(0)).len(), 2);
+    assert_eq!(listed(), [""; 0]);
+    let nothing = lamplighter(home, &["backfill", "job.toml", "--missing"]).expect(0);
+    assert!(nothing.stdout.contains("0 of 0 dates"), "{nothing}");
+}
+
+fn a_dry_run_writes_nothing(home: &Home) {
+    set_up(home, [1, 2], "");
+    backfill(home, 1, 1, &[]).expect(0);
+    let before = home.counts(&["runs", "predictions", "jobs"]);
+    let ended = backfill(home, 1, 2, &["--dry-run"]).expect(0);
+    assert!(
+        ended.stdout.contains("1 of 2 dates would be scored"),
+        "{ended}"
+    );
+    assert!(ended.stdout.contains("2026-11-02  score"), "{ended}");
+    assert_eq!(home.counts(&["runs", "predictions", "jobs"]), before);
+}
+
+#[test]
+fn a_range_that_is_none_is_refused() {
+    let home = Home::sqlite();
+    set_up(&home, [1], "");
+    backfill(&home, 3, 1, &[])
+        .expect(64)
+        .says(&["2026-11-03 lies after"]);
+    let open = lamplighter(&home, &["backfill", "job.toml", "--from", "2026-11-01"]);
+    open.expect(64).says(&["--to"]);
+    let job = fs::read_to_string(home.workspace().path("job.toml")).expect("the job");
+    let queue = job
+        .replace("kind = \"parquet\"", "kind = \"queue\"")
+        .replace("path = \"input/{date}.parquet\"\n", "");
+    home.workspace().write("job.toml", queue);
+    backfill(&home, 1, 3, &[]).expect(78).says(&["queue"]);
+}
+
+#[test]
+fn on_sqlite_a_night_gets_its_turn_between_two_dates() {
+    let home = Home::sqlite();
+    set_up(&home, 1..=9, "[run]\nworkers = 1\n");
+    let url = home.url();
+    let range = [
+        "backfill",
+        "job.toml",
+        "--from",
+        "2026-11-01",
+        "--to",
+        "2026-11-08",
+        "--database",
+        &url,
+    ];
+    let mut command = home.workspace().command(&range);
+    // Each date takes a while.
+    command.env("LAMPLIGHTER_FAULT", "slow:r9");
+    let started = Started::new(&mut command);
+    started.until("a fault strikes");
+    let night = lamplighter(&home, &["run", "job.toml", "--date", "2026-11-09"]);
+    night.expect(0).says(&["waiting for another lamplighter"]);
+    let published = home.counts(&["publications"])[0]
+        .parse::<u32>()
+        .expect("a number");
+    assert!(published < 9, "the night was let in before the end");
+    started.send("TERM");
+    started.end().expect(75);
+    backfill(&home, 1, 8, &[]).expect(0);
+    assert_eq!(home.counts(&["runs", "publications"]), ["9", "9"]);
+}
+
+#[test]
+fn dates_that_are_worked_on_at_a_time_share_the_workers() {
+    let home = Home::postgres();
+    set_up(&home, 1..=6, "[run]\nworkers = 2\nlease = \"2s\"\n");
+    let ended = backfill(&home, 1, 6, &["--max-active", "3", "--format", "json"]).expect(0);
+    assert_eq!(outcomes(&ended), vec![("published".to_owned(), Some(0)); 6]);
+    assert_eq!(home.counts(&["runs", "run_attempts"]), ["6", "6"]);
+}
