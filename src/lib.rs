@@ -48,7 +48,8 @@
 //! # The laws
 //!
 //! 1. *Conservation.* Planned records = predictions + dead letters + filtered + erased, proven from
-//!    the rows by [`ledger::verify`].
+//!    the rows by [`ledger::verify`]. Of dead letters that were pruned a count is left, of erased
+//!    records tombstones; the hash of their shard covers both.
 //! 2. *One transaction per shard*, fenced by the epoch that the claim raised.
 //! 3. *The input of a run is fixed when it is planned*: files by their footers, a table by its ids, the
 //!    queue by marks.

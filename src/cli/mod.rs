@@ -10,6 +10,7 @@ mod db;
 mod dead_letters;
 mod plan;
 mod queue;
+mod records;
 mod run;
 mod runs;
 mod status;
@@ -24,8 +25,9 @@ pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
+pub use records::{EraseOptions, IdsOptions, RecordsCommand};
 pub use run::RunOptions;
-pub use runs::RunsCommand;
+pub use runs::{PruneOptions, RunsCommand};
 pub use status::StatusOptions;
 
 const EXIT_CODES: &str = "\
@@ -154,7 +156,7 @@ Examples:
   lamplighter check jobs/flight-delay.toml
   lamplighter check jobs/flight-delay.toml --env prod --date -1d --format json")]
     Check(CheckOptions),
-    /// Look at runs, prove them, give them up
+    /// Look at runs, prove them, give them up, prune them
     #[command(subcommand)]
     Runs(RunsCommand),
     /// Show a run's report
@@ -169,6 +171,9 @@ Examples:
     /// Put records into the queue, look at it
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Erase records by their ids, prove that they were
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// Create or bring up to date the database's tables, and say who may do what
     #[command(subcommand)]
     Db(DbCommand),

@@ -6,7 +6,9 @@ pub mod db;
 pub mod dead_letters;
 mod isolated_worker;
 pub mod plan;
+mod prune;
 pub mod queue;
+pub mod records;
 pub mod report;
 mod retry;
 pub mod run;
@@ -63,6 +65,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Report(options) => report::run(&options, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
+        Command::Records(command) => records::run(&command, invocation),
         Command::Db(command) => db::run(&command, invocation),
         Command::IsolatedWorker(options) => isolated_worker::run(&options, invocation),
     }
@@ -144,6 +147,14 @@ fn password_among_arguments(argument: &str, instead: &str) -> Failure {
 
 /// A stored report, with what became of the run after it was made.
 fn current(mut report: RunReport, run: &Run) -> RunReport {
+    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+    if run.erased > 0 {
+        let counts = &mut report.counts;
+        counts.predicted = count(run.predicted).unwrap_or(counts.predicted);
+        counts.dead_letters = count(run.dead_letters).unwrap_or(counts.dead_letters);
+        counts.duplicates = count(run.duplicates).unwrap_or(counts.duplicates);
+        counts.erased = count(Some(run.erased)).unwrap_or(counts.erased);
+    }
     let ending = &mut report.outcome;
     if run.publication == Publication::Published && ending.verdict == Verdict::Withheld {
         *ending = Ending {
@@ -156,6 +167,17 @@ fn current(mut report: RunReport, run: &Run) -> RunReport {
         };
     }
     report
+}
+
+/// Says that a run's dead letters are not all there.
+fn tell_pruned(run: &Run) {
+    if let Some(at) = &run.dead_letters_pruned_at {
+        tracing::warn!(
+            run = %run.name(),
+            pruned_at = at,
+            "dead letters of this run were pruned ([retention] dead_letters): what is left is shown"
+        );
+    }
 }
 
 /// From here on this process stops by the job's `finish_by`, and tells if its clock is not the one

@@ -45,6 +45,8 @@ mod postgres_harness;
 mod postgres_source;
 /// The queue as the source.
 mod queue;
+/// What is pruned in time, and what is erased on demand.
+mod retention;
 /// Dead letters that are scored again.
 mod retry;
 /// `filter` and `transform`.
