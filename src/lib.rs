@@ -38,6 +38,7 @@
 //! | [`ledger`] | the tables that know what is done |
 //! | [`run`] | the order of events |
 //! | [`report`] | what happened, for people and programs |
+//! | [`scaffold`] | a job and a bundle to begin with, from a Parquet file |
 //!
 //! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
 //! indicatif in `terminal`, parquet and polars in `source`, candle in `model`, rayon in
@@ -79,6 +80,7 @@ pub mod monitor;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod scaffold;
 pub mod source;
 pub mod suggest;
 pub mod terminal;

@@ -4,21 +4,30 @@
     reason = "help texts: what stands in brackets is a section of the job file"
 )]
 
+mod completions;
 mod db;
 mod dead_letters;
+mod init;
+mod man;
 mod queue;
 mod run;
 mod runs;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use completions::{CompletionsOptions, completions};
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
+pub use init::{InitOptions, Task};
+pub use man::{ManOptions, pages};
 pub use queue::{PushOptions, QueueCommand};
 pub use run::RunOptions;
 pub use runs::RunsCommand;
+
+/// What the binary is called.
+const NAME: &str = "lamplighter";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -37,7 +46,7 @@ Exit codes:
 
 /// Nightly batch inference: every record scored once, or in the dead letters with a reason.
 #[derive(Parser)]
-#[command(name = "lamplighter", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = NAME, version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -45,6 +54,24 @@ pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: GlobalOptions,
+}
+
+impl Cli {
+    /// The command line as a tree, without what is hidden: for whoever describes it.
+    pub fn tree() -> clap::Command {
+        let whole = Self::command();
+        let visible = whole
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set());
+        clap::Command::new(NAME)
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(whole.get_about().cloned().unwrap_or_default())
+            .after_help(whole.get_after_help().cloned().unwrap_or_default())
+            .max_term_width(100)
+            .subcommand_required(true)
+            .args(whole.get_arguments())
+            .subcommands(visible)
+    }
 }
 
 /// Options of every command.
@@ -121,6 +148,20 @@ Examples:
     /// Create or bring up to date the database's tables, and say who may do what
     #[command(subcommand)]
     Db(DbCommand),
+    /// Scaffold a job, a bundle and its export script from a Parquet file
+    Init(InitOptions),
+    /// Write the script that makes a shell complete the command line
+    #[command(after_help = "\
+Examples:
+  lamplighter completions bash > lamplighter.bash
+  lamplighter completions zsh > _lamplighter")]
+    Completions(CompletionsOptions),
+    /// Write the pages for `man`
+    #[command(after_help = "\
+Examples:
+  lamplighter man | groff -man -Tutf8
+  lamplighter man man/man1")]
+    Man(ManOptions),
     /// Score the parts of shards that another process asks for
     #[command(hide = true)]
     IsolatedWorker(IsolatedWorkerOptions),

@@ -1,8 +1,11 @@
 //! One file for each subcommand: options in, calls, and what to print.
 
+pub mod completions;
 pub mod db;
 pub mod dead_letters;
+pub mod init;
 mod isolated_worker;
+pub mod man;
 pub mod queue;
 pub mod report;
 mod retry;
@@ -59,6 +62,9 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
         Command::Db(command) => db::run(&command, invocation),
+        Command::Init(options) => init::run(&options, invocation),
+        Command::Completions(options) => completions::run(&options, invocation),
+        Command::Man(options) => man::run(&options, invocation),
         Command::IsolatedWorker(options) => isolated_worker::run(&options, invocation),
     }
 }

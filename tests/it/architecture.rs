@@ -16,14 +16,16 @@ const ORDER: [&[&str]; 11] = [
     &["monitor"],
     &["ledger"],
     &["report"],
-    &["run"],
+    &["run", "scaffold"],
     &["cli"],
     &["terminal"],
 ];
 
 /// Heavy crates, and the places that may know them.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("clap::", &["cli", "main.rs"]),
+    ("clap_complete::", &["cli/completions.rs"]),
+    ("clap_mangen::", &["cli/man.rs"]),
     ("indicatif::", &["terminal.rs"]),
     ("parquet::", &["source/parquet"]),
     ("polars", &["source/row_sql"]),
