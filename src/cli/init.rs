@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 #[derive(Args)]
 #[command(after_help = "\
 The file is read once, for means, ranges and categories. What is written runs at once, but with
-weights that are zeros; the export script trains the model, or takes a state dict, and replaces them.
+weights that are zeros; the export script trains the model, or takes a state dict.
 Nothing that exists is ever overwritten.
 
 Examples:

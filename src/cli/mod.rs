@@ -69,6 +69,7 @@ impl Cli {
             .after_help(whole.get_after_help().cloned().unwrap_or_default())
             .max_term_width(100)
             .subcommand_required(true)
+            .subcommand_value_name("COMMAND")
             .args(whole.get_arguments())
             .subcommands(visible)
     }
@@ -126,12 +127,12 @@ A date that is complete is left alone; a start after a kill goes on with the sha
 
 Examples:
   lamplighter run jobs/flight-delay.toml
-  lamplighter run jobs/flight-delay.toml --date -1d --env prod
+  lamplighter run jobs/flight-delay.toml --date -1d --workers 4
   lamplighter run jobs/flight-delay.toml --limit 1000
   lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
     Run(RunOptions),
     /// Look at runs, prove them, give them up
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter runs show")]
     Runs(RunsCommand),
     /// Show a run's report
     #[command(after_help = "\
@@ -140,13 +141,13 @@ Examples:
   lamplighter report flight-delay@2026-11-23#1 --format json")]
     Report(ReportOptions),
     /// Look at records that could not be scored
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter dead-letters list")]
     DeadLetters(DeadLettersCommand),
     /// Put records into the queue, look at it
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter queue stats")]
     Queue(QueueCommand),
     /// Create or bring up to date the database's tables, and say who may do what
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter db status")]
     Db(DbCommand),
     /// Scaffold a job, a bundle and its export script from a Parquet file
     Init(InitOptions),
@@ -159,7 +160,7 @@ Examples:
     /// Write the pages for `man`
     #[command(after_help = "\
 Examples:
-  lamplighter man | groff -man -Tutf8
+  lamplighter man > lamplighter.1
   lamplighter man man/man1")]
     Man(ManOptions),
     /// Score the parts of shards that another process asks for

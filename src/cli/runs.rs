@@ -28,7 +28,7 @@ pub enum RunsCommand {
         run: Option<String>,
     },
     /// Give an unfinished run up, so that no start continues it
-    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-23#1")]
+    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-22#1")]
     Cancel {
         /// job@date#generation
         run: String,
