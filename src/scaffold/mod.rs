@@ -36,6 +36,9 @@ use survey::survey;
 /// Version of a bundle that holds nothing but zeros.
 pub const UNTRAINED: &str = "0.0.0-untrained";
 
+/// So many records take a while to read.
+const MANY_RECORDS: u64 = 1_000_000;
+
 /// What to scaffold.
 pub struct Request {
     /// Where to.
@@ -92,6 +95,9 @@ impl Scaffold {
                     .into(),
             );
         }
+        if rows >= MANY_RECORDS {
+            tracing::info!(records = rows, "reading {} once", request.from);
+        }
         let target = request.target.as_deref();
         let survey = survey(input, request.id_column.as_deref(), target, interrupt)?;
         let id = identity::choose(&survey, request.id_column.as_deref(), target)?;
@@ -123,7 +129,13 @@ fn in_words_of_init(error: anyhow::Error, from: &str) -> anyhow::Error {
         Class::NoInput => Failure::new(Class::NoInput, format!("--from: no file at `{from}`"))
             .hint("it is a Parquet file, a directory with such files, or a glob in quotes")
             .into(),
-        Class::Config => Failure::new(Class::Usage, format!("--from `{from}`: {error:#}")).into(),
+        Class::Config => {
+            let failure = Failure::new(Class::Usage, format!("--from `{from}`: {error:#}"));
+            match crate::error::hint(&error) {
+                Some(hint) => failure.hint(hint).into(),
+                None => failure.into(),
+            }
+        }
         _ => error,
     }
 }

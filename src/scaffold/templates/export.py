@@ -135,6 +135,8 @@ def train(spec, model, epochs=20, batch=512):
     usable = torch.stack([column.isfinite() for column in columns]).all(0)
     columns = [column[usable] for column in columns]
     y = wanted(spec, table[TARGET])[usable]
+    if spec["model"]["task"] == "regression":
+        nn.init.constant_(model.layers[-1].bias, y.mean().item())
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     torch.manual_seed(1)
     for epoch in range(epochs):
