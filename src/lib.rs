@@ -40,6 +40,7 @@
 //! | [`check`] | what would keep a run from succeeding, found before it begins |
 //! | [`report`] | what happened, for people and programs |
 //! | [`status`] | how all jobs are, and which dates are missing |
+//! | [`scaffold`] | a job and a bundle to begin with, from a Parquet file |
 //!
 //! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
 //! indicatif in `terminal`, parquet and polars in `source`, candle in `model`, rayon in
@@ -83,6 +84,7 @@ pub mod monitor;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod scaffold;
 pub mod source;
 pub mod status;
 pub mod suggest;

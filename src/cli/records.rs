@@ -28,7 +28,7 @@ role lamplighter_custodian.
 Examples:
   lamplighter records erase --ids ids.txt --dry-run
   lamplighter records erase --ids ids.txt --key-file erasure.key
-  lamplighter records erase --ids people.csv --id-column customer_id --job churn --key-file erasure.key")]
+  lamplighter records erase --ids people.csv --id-column flight_id --key-file erasure.key")]
     Erase(EraseOptions),
     /// Prove with the key which of these ids were erased, and when
     #[command(after_help = "\

@@ -40,7 +40,7 @@ Examples:
         run: Option<String>,
     },
     /// Give an unfinished run up, so that no start continues it
-    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-23#1")]
+    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-22#1")]
     Cancel {
         /// job@date#generation
         run: String,
@@ -55,7 +55,7 @@ the role lamplighter_custodian.
 
 Examples:
   lamplighter runs prune jobs/flight-delay.toml --dry-run
-  lamplighter runs prune jobs/flight-delay.toml --set retention.runs=90d --set retention.keep_runs=10")]
+  lamplighter runs prune jobs/flight-delay.toml --set retention.runs=90d")]
     Prune(PruneOptions),
     /// Expect nothing of a job from now on: `status` leaves it out until it is run again
     #[command(after_help = "Example:\n  lamplighter runs retire flight-delay")]

@@ -2,9 +2,12 @@
 
 pub mod backfill;
 mod check;
+pub mod completions;
 pub mod db;
 pub mod dead_letters;
+pub mod init;
 mod isolated_worker;
+pub mod man;
 pub mod plan;
 mod prune;
 pub mod queue;
@@ -67,6 +70,9 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Queue(command) => queue::run(&command, invocation),
         Command::Records(command) => records::run(&command, invocation),
         Command::Db(command) => db::run(&command, invocation),
+        Command::Init(options) => init::run(&options, invocation),
+        Command::Completions(options) => completions::run(&options, invocation),
+        Command::Man(options) => man::run(&options, invocation),
         Command::IsolatedWorker(options) => isolated_worker::run(&options, invocation),
     }
 }

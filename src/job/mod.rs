@@ -113,6 +113,11 @@ impl fmt::Debug for Job {
 }
 
 impl Job {
+    /// Whether a job may be called so.
+    pub fn is_name(text: &str) -> bool {
+        is_name(text)
+    }
+
     /// Reads and checks the job file at `path`.
     ///
     /// Fails with Config (78) if there is none, or it does not make up a job; with Usage (64) if

@@ -53,6 +53,8 @@ mod retry;
 mod row_sql;
 /// Law 4, as properties.
 mod same_bits;
+/// `init`.
+mod scaffold;
 /// Overlays, overrides, databases and dates.
 mod settings;
 /// Several processes on one run.

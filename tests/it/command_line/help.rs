@@ -37,6 +37,9 @@ fn every_command_has_help() {
         &["db"],
         &["db", "migrate"],
         &["db", "status"],
+        &["init"],
+        &["completions"],
+        &["man"],
     ];
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../snapshots");
