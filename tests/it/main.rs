@@ -45,6 +45,8 @@ mod retry;
 mod row_sql;
 /// Law 4, as properties.
 mod same_bits;
+/// Schedules and the container: `cron/` and `Dockerfile`.
+mod schedules;
 /// Overlays, overrides, databases and dates.
 mod settings;
 /// Several processes on one run.

@@ -53,7 +53,7 @@ pub fn repository() -> &'static Path {
 }
 
 /// A program that tests start. Debian has some where not every user's path leads.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
