@@ -40,6 +40,11 @@ systemd_analyze_is_there() {
     command -v systemd-analyze >/dev/null
 }
 
+# Not in most containers.
+systemd_can_be_started() {
+    [ "$(id -u)" = 0 ] && [ -x /lib/systemd/systemd ] && "$here/systemd.sh" probe
+}
+
 # The tests also read YAML with what it brings.
 kubernetes_validate_is_there() {
     command -v python3 >/dev/null &&
@@ -82,6 +87,7 @@ untested() {
     strace_is_there || echo "TEST_WITHOUT_STRACE kills and errors at system calls"
     faketime_is_there || echo "TEST_WITHOUT_FAKETIME clocks that are wrong"
     systemd_analyze_is_there || echo "TEST_WITHOUT_SYSTEMD the units in cron/ (systemd-analyze)"
+    systemd_can_be_started || echo "TEST_WITHOUT_OWN_SYSTEMD the units in cron/ under a systemd of their own (needs root and cgroups)"
     kubernetes_validate_is_there || echo "TEST_WITHOUT_KUBERNETES the manifests in cron/ (kubernetes-validate)"
     crontab_is_there || echo "TEST_WITHOUT_CRONTAB the crontab in cron/, by cron's own rules"
     container_can_be_entered || echo "TEST_WITHOUT_CONTAINER the container (needs root, debootstrap and mounts)"

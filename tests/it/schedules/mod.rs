@@ -11,7 +11,9 @@ mod crontab;
 mod dockerfile;
 /// The manifests, as a cluster sees them.
 mod kubernetes;
-/// The units, as systemd sees them.
+/// The units, under a systemd of their own.
+mod own_systemd;
+/// The units, as systemd reads them.
 mod systemd;
 /// YAML as JSON.
 mod yaml;

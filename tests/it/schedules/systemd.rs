@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 
 use super::command_lines::Site;
@@ -7,9 +6,9 @@ use super::{FINAL, default_of, file, is_left_out, seconds};
 use crate::harness::small_disk::is_root;
 use crate::harness::{Ended, Workspace, find_program, repository, strace};
 
-const SERVICE: &str = "lamplighter@.service";
+pub const SERVICE: &str = "lamplighter@.service";
 const TIMER: &str = "lamplighter@.timer";
-const FAILURE: &str = "lamplighter-failure@.service";
+pub const FAILURE: &str = "lamplighter-failure@.service";
 
 /// A unit file's settings, in their order.
 pub struct Unit {
@@ -235,39 +234,4 @@ fn a_run_makes_no_system_call_that_the_service_forbids() {
             "{call}"
         );
     }
-}
-
-#[test]
-fn a_failed_job_is_mailed_with_the_end_of_its_log() {
-    let unit = Unit::read(&file(FAILURE)).instance("flight-delay");
-    let start = unit
-        .one("ExecStart")
-        .strip_prefix("/bin/sh -c '")
-        .and_then(|rest| rest.strip_suffix('\''));
-    let script = start.expect("a shell").replace("$$", "$");
-    let workspace = Workspace::new();
-    let program = |name: &str, script: &str| {
-        let path = workspace.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .expect("a mode");
-    };
-    program("journalctl", "echo \"the log of $2\"");
-    program("mail", "echo \"$2 to $3\"; cat");
-    let environment = unit
-        .one("Environment")
-        .split(' ')
-        .filter_map(|setting| setting.split_once('='));
-    let path = format!("{}:/usr/bin:/bin", workspace.path("bin").display());
-    let mut shell = Command::new("/bin/sh");
-    shell
-        .args(["-c", &script])
-        .env_clear()
-        .envs(environment)
-        .env("PATH", path)
-        .env("MONITOR_EXIT_STATUS", "78");
-    let said = Ended::of(&mut shell).expect(0).stdout;
-    assert_eq!(
-        said,
-        "lamplighter flight-delay: exit code 78 to oncall@example.com\nthe log of lamplighter@flight-delay.service\n"
-    );
 }
