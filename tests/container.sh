@@ -5,6 +5,7 @@
 #   tests/container.sh base     the base image's files, by debootstrap, into target/tools/container/base
 #   tests/container.sh run [PLACE]… -- ARGUMENT…
 #                               lamplighter with these arguments: LAMPLIGHTER, else the release binary
+#   tests/container.sh probe    whether that works here
 #
 # A PLACE is `--writable OUTSIDE INSIDE` or `--read-only OUTSIDE INSIDE`: a directory, a file or a socket.
 #
@@ -87,5 +88,6 @@ case ${1:-} in
     base) make_base ;;
     run) exec unshare --mount --propagation private -- "$0" inside "$@" ;;
     inside) shift 2 && run "$@" ;;
+    probe) LAMPLIGHTER=/bin/true "$0" run --read-only "$repository/tests" /mnt -- 2>/dev/null ;;
     *) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2 && exit 64 ;;
 esac

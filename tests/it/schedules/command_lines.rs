@@ -213,21 +213,20 @@ fn of_manifest(site: &Site, path: &Path) -> Vec<CommandLine> {
     found
 }
 
-/// The lines of the shell blocks of a page.
+/// The lines of a page's blocks that begin with lamplighter.
 fn of_page(site: &Site, name: &str) -> Vec<CommandLine> {
     let page = site.place(&file(name));
-    let blocks = page
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|block| block.split("```").next());
     let environment = [(
         "DATABASE_URL_FILE".to_owned(),
         site.place("/etc/lamplighter/database-url"),
     )];
-    blocks
+    let blocks = page.split("```").skip(1).step_by(2);
+    let lines = blocks
         .flat_map(str::lines)
-        .filter(|line| !line.starts_with("sudo systemctl") && !line.starts_with("docker "))
-        .filter_map(|line| arguments(line.trim_start_matches("sudo -u ")))
+        .map(|line| line.trim_start_matches("$ "));
+    lines
+        .filter(|line| line.starts_with("lamplighter "))
+        .filter_map(arguments)
         .map(|arguments| CommandLine {
             file: name.to_owned(),
             arguments,

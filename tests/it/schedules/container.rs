@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use super::command_lines::Site;
 use super::yaml::document;
-use super::{is_left_out, tool};
+use super::{is_left_out, works};
 use crate::harness::postgres::{Database, cluster};
-use crate::harness::small_disk::is_root;
 use crate::harness::started::Started;
 use crate::harness::{Ended, repository};
 
@@ -29,8 +28,7 @@ struct Pod {
 impl Pod {
     /// `None` if no container can be entered here, and that has been said.
     fn of(manifest: &str, site: Site) -> Option<Self> {
-        let is_there = is_root() && tool("container/base").is_dir();
-        if is_left_out(is_there, "TEST_WITHOUT_CONTAINER") {
+        if is_left_out(works("container.sh"), "TEST_WITHOUT_CONTAINER") {
             return None;
         }
         let mut manifest = document(manifest)?;

@@ -26,6 +26,7 @@ use std::process::Command;
 use lamplighter::error::Class;
 
 use crate::harness::repository;
+use crate::harness::small_disk::is_root;
 
 /// Exit codes after which another start ends the same way.
 const FINAL: [u8; 8] = [64, 65, 66, 70, 77, 78, 79, 80];
@@ -44,13 +45,22 @@ fn tool(path: &str) -> PathBuf {
     repository().join("target/tools").join(path)
 }
 
-/// Whether a program is not there, and `make test`, which could not install it, has said so and asked to
+/// Whether something is not there, and `make test`, which could not install it, has said so and asked to
 /// go on without. Nobody else may leave it out.
 fn is_left_out(is_there: bool, variable: &str) -> bool {
-    if !is_there && std::env::var_os(variable).is_none() {
-        panic!("a program is missing: `make test` installs it, or `make programs` alone");
-    }
+    assert!(
+        is_there || std::env::var_os(variable).is_some(),
+        "what this needs is missing: `make test` installs it, or `make programs` alone, and says if it can not"
+    );
     !is_there
+}
+
+/// Whether a script of `tests/` says that what it does works here.
+fn works(script: &str) -> bool {
+    let probe = Command::new(repository().join("tests").join(script))
+        .arg("probe")
+        .status();
+    is_root() && probe.expect("the script").success()
 }
 
 /// Seconds of a duration such as `90s`, `10min` or `8h`.
@@ -117,4 +127,31 @@ fn no_file_holds_a_secret() {
             );
         }
     }
+}
+
+#[test]
+fn the_page_says_of_every_exit_code_what_each_scheduler_does() {
+    let page = file("README.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "))
+        .map(|row| row.trim_end_matches(" |").split(" | ").collect())
+        .collect();
+    let of = |code: u8| {
+        let names = |row: &&Vec<&str>| {
+            row[0]
+                .split([',', ';', ' '])
+                .any(|word| word == code.to_string())
+        };
+        let row = rows.iter().find(names);
+        row.unwrap_or_else(|| panic!("{code} is in no row"))
+    };
+    for code in TRIED_AGAIN {
+        assert_eq!(of(code)[3..], ["tried again", "tried again"], "{code}");
+    }
+    for code in FINAL {
+        assert!(!of(code)[3..].contains(&"tried again"), "{code}");
+    }
+    assert!(of(75)[2].starts_with("silence"));
+    assert!(of(80)[2].starts_with("mail"));
 }

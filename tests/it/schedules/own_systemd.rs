@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::systemd::{FAILURE, SERVICE};
-use super::{file, is_left_out};
-use crate::harness::small_disk::is_root;
+use super::{file, is_left_out, works};
 use crate::harness::{Ended, Workspace, flights, repository};
 
 /// A machine whose systemd starts the night of the flights, and what comes of it.
@@ -17,7 +16,7 @@ impl Machine {
     /// With lines for the service and for what tells of its failure. `None` if systemd can not be started here,
     /// and that has been said.
     fn new(service: &str, failure: &str) -> Option<Self> {
-        if is_left_out(is_root(), "TEST_WITHOUT_OWN_SYSTEMD") {
+        if is_left_out(works("systemd.sh"), "TEST_WITHOUT_OWN_SYSTEMD") {
             return None;
         }
         let machine = Self {
