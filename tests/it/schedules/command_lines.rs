@@ -49,7 +49,7 @@ impl Site {
             workspace.copy_directory("fixtures/models/flight-delay", to);
         }
         let url = url(&workspace);
-        for name in ["etc/database-url", "etc/owner-url", "secrets/url"] {
+        for name in ["etc/database-url", "etc/custodian-url", "secrets/url"] {
             workspace.write(name, &url);
         }
         for directory in ["log", "state", "srv/fixtures/flights"] {
