@@ -55,6 +55,8 @@ mod row_sql;
 mod same_bits;
 /// `init`.
 mod scaffold;
+/// Schedules and the container: `cron/` and `Dockerfile`.
+mod schedules;
 /// Overlays, overrides, databases and dates.
 mod settings;
 /// Several processes on one run.
