@@ -11,7 +11,7 @@ LOCKED = $(if $(CI),--locked)
 CARGO_DENY = 0.20.2
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help build run test programs chaos smoke check fmt lint doc deny bench dist fixtures
+.PHONY: help build run test programs chaos container smoke check fmt lint doc deny bench dist fixtures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,13 +39,17 @@ test: programs ## all tests
 	@$(TEST) && $(SAY_UNTESTED)
 
 # The tests start servers of their own and need no running one.
-programs: ## install the programs that tests start (postgresql, pgbouncer, strace, faketime) if they are missing (asks sudo)
+programs: ## install the programs that tests start (postgresql, strace and others) if they are missing (asks sudo)
 	@tests/programs.sh
 
 CHAOS = 500
 chaos: programs ## every fault many times over, on both databases; writes tests/CHAOS.md (CHAOS=500 kills of each kind)
 	@LAMPLIGHTER_CHAOS=$(CHAOS); export LAMPLIGHTER_CHAOS; \
 	$(TEST) --test it chaos:: -- --nocapture && $(SAY_UNTESTED)
+
+# Without a container engine: tests/container.sh.
+container: programs ## the nights of cron/'s manifests in the last stage of Dockerfile (needs root)
+	@$(TEST) --test it schedules::container && $(SAY_UNTESTED)
 
 smoke: ## the fixtures' jobs against PyTorch's predictions, in seconds once built
 	cargo test --release $(LOCKED) --test it smoke::

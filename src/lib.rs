@@ -37,8 +37,10 @@
 //! | [`monitor`] | statistics that merge |
 //! | [`ledger`] | the tables that know what is done |
 //! | [`run`] | the order of events |
+//! | [`check`] | what would keep a run from succeeding, found before it begins |
 //! | [`report`] | what happened, for people and programs |
 //! | [`status`] | how all jobs are, and which dates are missing |
+//! | [`scaffold`] | a job and a bundle to begin with, from a Parquet file |
 //!
 //! A later stage is never imported by an earlier one. Each heavy crate has one home: clap in `cli`,
 //! indicatif in `terminal`, parquet and polars in `source`, candle in `model`, rayon in
@@ -47,7 +49,8 @@
 //! # The laws
 //!
 //! 1. *Conservation.* Planned records = predictions + dead letters + filtered + erased, proven from
-//!    the rows by [`ledger::verify`].
+//!    the rows by [`ledger::verify`]. Of dead letters that were pruned a count is left, of erased
+//!    records tombstones; the hash of their shard covers both.
 //! 2. *One transaction per shard*, fenced by the epoch that the claim raised.
 //! 3. *The input of a run is fixed when it is planned*: files by their footers, a table by its ids, the
 //!    queue by marks.
@@ -66,6 +69,7 @@
     clippy::dbg_macro
 )]
 
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod database;
@@ -80,6 +84,7 @@ pub mod monitor;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod scaffold;
 pub mod source;
 pub mod status;
 pub mod suggest;

@@ -289,11 +289,18 @@ fn probabilities_json(classes: &[String], probabilities: &[f32]) -> String {
 
 /// The hash of what a shard wrote: SHA-256 over its slice, the number of records that the filter
 /// dropped, and its predictions and dead letters, each in ascending order of ordinals.
+///
+/// Of a shard from which something was taken since, it covers what is left, the number of dead
+/// letters that were pruned, and the tombstones of the records that were erased. No hash of what is
+/// gone is kept: whoever guesses a record could prove by it that the guess is right.
 #[derive(Clone)]
 pub struct OutputHasher {
     slice: [u64; 3],
     predictions: Sha256,
     dead_letters: Sha256,
+    tombstones: Sha256,
+    erased: u64,
+    pruned: u64,
 }
 
 impl OutputHasher {
@@ -304,7 +311,22 @@ impl OutputHasher {
             slice: [first_ordinal, records, filtered],
             predictions: Sha256::new(),
             dead_letters: Sha256::new(),
+            tombstones: Sha256::new(),
+            erased: 0,
+            pruned: 0,
         }
+    }
+
+    /// Takes the next tombstone, in ascending order of ordinals.
+    pub fn tombstone(&mut self, ordinal: i64, token: &str) {
+        self.erased += 1;
+        self.tombstones.update(ordinal.to_le_bytes());
+        text(&mut self.tombstones, Some(token));
+    }
+
+    /// Takes the number of dead letters that were pruned.
+    pub fn pruned(&mut self, dead_letters: u64) {
+        self.pruned = dead_letters;
     }
 
     /// Takes the next prediction.
@@ -344,6 +366,10 @@ impl OutputHasher {
         }
         all.update(self.predictions.finalize());
         all.update(self.dead_letters.finalize());
+        if self.pruned > 0 || self.erased > 0 {
+            all.update(self.pruned.to_le_bytes());
+            all.update(self.tombstones.finalize());
+        }
         hex::encode(all.finalize())
     }
 }

@@ -16,10 +16,10 @@ Examples:
     /// Tell which schema the database has
     #[command(after_help = "Example:\n  lamplighter db status")]
     Status,
-    /// Print SQL that creates three roles and grants each the least that it needs
+    /// Print SQL that creates four roles and grants each the least that it needs
     #[command(after_help = "\
-migrator owns the tables, runner runs jobs (creates nothing, deletes no prediction), reader reads
-results. To be run by an administrator after `db migrate`, and again after each later one.
+migrator owns the tables, runner runs jobs (creates nothing, deletes no prediction), custodian prunes
+and erases, reader reads results. To be run by an administrator after `db migrate`, and again after each later one.
 
 Example:
   lamplighter db roles --schema team_a | psql scores")]

@@ -40,7 +40,7 @@ An interrupted retry is gone on with by the same command.
 
 Examples:
   lamplighter dead-letters retry jobs/flight-delay.toml
-  lamplighter dead-letters retry jobs/flight-delay.toml --run flight-delay@2026-11-23#1 --code missing_value")]
+  lamplighter dead-letters retry jobs/flight-delay.toml --run flight-delay@2026-11-23#1")]
     Retry(RetryOptions),
     /// Write a run's dead letters as JSON lines
     #[command(after_help = "\

@@ -5,26 +5,39 @@
 )]
 
 mod backfill;
+mod check;
+mod completions;
 mod db;
 mod dead_letters;
+mod init;
+mod man;
 mod plan;
 mod queue;
+mod records;
 mod run;
 mod runs;
 mod status;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use backfill::{BackfillOptions, Reprocess};
+pub use check::CheckOptions;
+pub use completions::{CompletionsOptions, completions};
 pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
+pub use init::{InitOptions, Task};
+pub use man::{ManOptions, pages};
 pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
+pub use records::{EraseOptions, IdsOptions, RecordsCommand};
 pub use run::RunOptions;
-pub use runs::RunsCommand;
+pub use runs::{PruneOptions, RunsCommand};
 pub use status::StatusOptions;
+
+/// What the binary is called.
+const NAME: &str = "lamplighter";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -44,7 +57,7 @@ Exit codes:
 
 /// Nightly batch inference: every record scored once, or in the dead letters with a reason.
 #[derive(Parser)]
-#[command(name = "lamplighter", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = NAME, version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -52,6 +65,25 @@ pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: GlobalOptions,
+}
+
+impl Cli {
+    /// The command line as a tree, without what is hidden: for whoever describes it.
+    pub fn tree() -> clap::Command {
+        let whole = Self::command();
+        let visible = whole
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set());
+        clap::Command::new(NAME)
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(whole.get_about().cloned().unwrap_or_default())
+            .after_help(whole.get_after_help().cloned().unwrap_or_default())
+            .max_term_width(100)
+            .subcommand_required(true)
+            .subcommand_value_name("COMMAND")
+            .args(whole.get_arguments())
+            .subcommands(visible)
+    }
 }
 
 /// Options of every command.
@@ -106,7 +138,7 @@ A date that is complete is left alone; a start after a kill goes on with the sha
 
 Examples:
   lamplighter run jobs/flight-delay.toml
-  lamplighter run jobs/flight-delay.toml --date -1d --env prod
+  lamplighter run jobs/flight-delay.toml --date -1d --workers 4
   lamplighter run jobs/flight-delay.toml --limit 1000
   lamplighter run jobs/flight-delay.toml --set run.batch_size=256 --dry-run")]
     Run(RunOptions),
@@ -121,7 +153,7 @@ that of the date that failed most gravely.
 
 Examples:
   lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01
-  lamplighter backfill jobs/flight-delay-monthly.toml --from 2013-10-01 --to 2013-12-01 --reprocess all --reason \"model 1.1\"
+  lamplighter backfill jobs/flight-delay.toml --from -2d --to -1d --reprocess all --reason 1.1
   lamplighter backfill jobs/flight-delay-monthly.toml --missing --dry-run")]
     Backfill(BackfillOptions),
     /// Tell what a run would take: records, memory, time and cost
@@ -142,8 +174,18 @@ Examples:
   lamplighter status
   lamplighter status --since 7d --format json")]
     Status(StatusOptions),
-    /// Look at runs, prove them, give them up
-    #[command(subcommand)]
+    /// Look whether everything is there that a run needs
+    #[command(after_help = "\
+Each item is passed, failed, or not set up, which is no failure. An item that failed keeps no other
+from being looked at. Nothing is run, and nothing is written. The exit code is 0 if no item failed,
+else that of the first that did.
+
+Examples:
+  lamplighter check jobs/flight-delay.toml
+  lamplighter check jobs/flight-delay.toml --date -1d --format json")]
+    Check(CheckOptions),
+    /// Look at runs, prove them, give them up, prune them
+    #[command(subcommand, after_help = "Example:\n  lamplighter runs show")]
     Runs(RunsCommand),
     /// Show a run's report
     #[command(after_help = "\
@@ -152,14 +194,34 @@ Examples:
   lamplighter report flight-delay@2026-11-23#1 --format json")]
     Report(ReportOptions),
     /// Look at records that could not be scored
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter dead-letters list")]
     DeadLetters(DeadLettersCommand),
     /// Put records into the queue, look at it
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter queue stats")]
     Queue(QueueCommand),
+    /// Erase records by their ids, prove that they were
+    #[command(
+        subcommand,
+        after_help = "Example:\n  lamplighter records erase --ids ids.txt --dry-run"
+    )]
+    Records(RecordsCommand),
     /// Create or bring up to date the database's tables, and say who may do what
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  lamplighter db status")]
     Db(DbCommand),
+    /// Scaffold a job, a bundle and its export script from a Parquet file
+    Init(InitOptions),
+    /// Write the script that makes a shell complete the command line
+    #[command(after_help = "\
+Examples:
+  lamplighter completions bash > lamplighter.bash
+  lamplighter completions zsh > _lamplighter")]
+    Completions(CompletionsOptions),
+    /// Write the pages for `man`
+    #[command(after_help = "\
+Examples:
+  lamplighter man > lamplighter.1
+  lamplighter man man/man1")]
+    Man(ManOptions),
     /// Score the parts of shards that another process asks for
     #[command(hide = true)]
     IsolatedWorker(IsolatedWorkerOptions),

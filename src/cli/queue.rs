@@ -26,10 +26,10 @@ Applications may as well insert rows themselves:
   DO UPDATE SET payload = excluded.payload, enqueued_at = now();
 
 Example:
-  lamplighter queue push jobs/flight-delay-queue.toml flights.csv")]
+  lamplighter queue push jobs/flight-delay-queue.toml fixtures/flights/flights-2013-10.parquet")]
     Push(PushOptions),
     /// Count what waits, what is being scored and what is done
-    #[command(after_help = "Example:\n  lamplighter queue stats --job flight-delay")]
+    #[command(after_help = "Example:\n  lamplighter queue stats --job flight-delay-queue")]
     Stats {
         /// Only of this job
         #[arg(long)]

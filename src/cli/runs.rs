@@ -1,6 +1,12 @@
 //! Subcommands of `runs`.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts: what stands in brackets is a section of the job file"
+)]
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use super::JobOptions;
 
 /// Subcommands of `runs`.
 #[derive(Subcommand)]
@@ -34,15 +40,38 @@ Examples:
         run: Option<String>,
     },
     /// Give an unfinished run up, so that no start continues it
-    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-23#1")]
+    #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-22#1")]
     Cancel {
         /// job@date#generation
         run: String,
     },
+    /// Delete what has been kept for long enough, as the job's [retention] says
+    #[command(after_help = "\
+Never deleted: what consumers see, the runs that it belongs to, and runs under way. Nothing goes but
+what a key of [retention] names: runs (as a whole), dead_letters, profiles, reports, queue.
+
+Rows go in small transactions. After SIGTERM or a kill the same command goes on. On Postgres it takes
+the role lamplighter_custodian.
+
+Examples:
+  lamplighter runs prune jobs/flight-delay.toml --dry-run
+  lamplighter runs prune jobs/flight-delay.toml --set retention.runs=90d")]
+    Prune(PruneOptions),
     /// Expect nothing of a job from now on: `status` leaves it out until it is run again
     #[command(after_help = "Example:\n  lamplighter runs retire flight-delay")]
     Retire {
         /// Name of the job
         job: String,
     },
+}
+
+/// Options of `runs prune`.
+#[derive(Args)]
+pub struct PruneOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// Say what would go, delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Invocation, find_run, look, retry};
+use super::{Invocation, find_run, look, retry, tell_pruned};
 use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions};
 use crate::error::{Class, Failure};
 use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
@@ -40,6 +40,7 @@ fn list(
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
     let run = find_run(ledger, options.run.as_deref())?;
+    tell_pruned(&run);
     let filter = DeadLetterFilter {
         code: options.code.as_deref(),
         ..DeadLetterFilter::default()
@@ -87,6 +88,7 @@ fn show(
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
     let run = find_run(ledger, run)?;
+    tell_pruned(&run);
     let filter = DeadLetterFilter {
         record_id: Some(record_id),
         ..DeadLetterFilter::default()
@@ -135,6 +137,7 @@ fn cell(text: Option<&str>) -> String {
 
 fn export(ledger: &mut Ledger, options: &ExportOptions, terminal: &Terminal) -> anyhow::Result<()> {
     let run = find_run(ledger, options.run.as_deref())?;
+    tell_pruned(&run);
     match options.output.as_deref() {
         Some(path) => {
             let context = || format!("cannot write {}", path.display());

@@ -1,11 +1,17 @@
 //! One file for each subcommand: options in, calls, and what to print.
 
 pub mod backfill;
+mod check;
+pub mod completions;
 pub mod db;
 pub mod dead_letters;
+pub mod init;
 mod isolated_worker;
+pub mod man;
 pub mod plan;
+mod prune;
 pub mod queue;
+pub mod records;
 pub mod report;
 mod retry;
 pub mod run;
@@ -17,7 +23,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::cli::{Cli, Command, GlobalOptions, JobOptions, LogFormat};
 use crate::database::postgres::has_password_in_url;
@@ -25,15 +31,12 @@ use crate::database::read_url;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LoadOptions};
-use crate::ledger::{Access, Ledger, Publication, Run, Target, TargetOptions};
+use crate::ledger::{Access, LARGEST_SKEW, Ledger, Publication, Run, Target, TargetOptions};
 use crate::report::{Ending, RunReport, Verdict};
 use crate::terminal::Terminal;
 
 /// Where the database is if nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite://lamplighter.db";
-
-/// Clocks of two hosts that agree this well are alike.
-const LARGEST_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What every command is given, beside its own options.
 pub struct Invocation<'a> {
@@ -60,11 +63,16 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Backfill(options) => backfill::run(&options, invocation),
         Command::Plan(options) => plan::run(&options, invocation),
         Command::Status(options) => status::run(&options, invocation),
+        Command::Check(options) => check::run(&options, invocation),
         Command::Runs(command) => runs::run(&command, invocation),
         Command::Report(options) => report::run(&options, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
+        Command::Records(command) => records::run(&command, invocation),
         Command::Db(command) => db::run(&command, invocation),
+        Command::Init(options) => init::run(&options, invocation),
+        Command::Completions(options) => completions::run(&options, invocation),
+        Command::Man(options) => man::run(&options, invocation),
         Command::IsolatedWorker(options) => isolated_worker::run(&options, invocation),
     }
 }
@@ -145,6 +153,14 @@ fn password_among_arguments(argument: &str, instead: &str) -> Failure {
 
 /// A stored report, with what became of the run after it was made.
 fn current(mut report: RunReport, run: &Run) -> RunReport {
+    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+    if run.erased > 0 {
+        let counts = &mut report.counts;
+        counts.predicted = count(run.predicted).unwrap_or(counts.predicted);
+        counts.dead_letters = count(run.dead_letters).unwrap_or(counts.dead_letters);
+        counts.duplicates = count(run.duplicates).unwrap_or(counts.duplicates);
+        counts.erased = count(Some(run.erased)).unwrap_or(counts.erased);
+    }
     let ending = &mut report.outcome;
     if run.publication == Publication::Published && ending.verdict == Verdict::Withheld {
         *ending = Ending {
@@ -157,6 +173,17 @@ fn current(mut report: RunReport, run: &Run) -> RunReport {
         };
     }
     report
+}
+
+/// Says that a run's dead letters are not all there.
+fn tell_pruned(run: &Run) {
+    if let Some(at) = &run.dead_letters_pruned_at {
+        tracing::warn!(
+            run = %run.name(),
+            pruned_at = at,
+            "dead letters of this run were pruned ([retention] dead_letters): what is left is shown"
+        );
+    }
 }
 
 /// From here on this process stops by the job's `finish_by`, and tells if its clock is not the one

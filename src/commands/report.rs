@@ -1,6 +1,6 @@
 //! `lamplighter report`: show a run's report.
 
-use super::{Invocation, current, find_run, look};
+use super::{Invocation, current, find_run, look, tell_pruned};
 use crate::cli::ReportOptions;
 use crate::error::{Class, Failure};
 use crate::report::text;
@@ -16,12 +16,20 @@ pub fn run(options: &ReportOptions, invocation: &Invocation<'_>) -> anyhow::Resu
         Ok((run, stored))
     })?;
     let stored = stored.ok_or_else(|| {
+        if let Some(at) = &run.report_pruned_at {
+            return Failure::new(
+                Class::Usage,
+                format!("the report of {} was pruned at {at}", run.name()),
+            )
+            .hint("[retention] reports says how long reports are kept; `lamplighter runs show` tells what is left of the run");
+        }
         Failure::new(
             Class::Usage,
             format!("{} is {} and has no report", run.name(), run.state.as_str()),
         )
         .hint("a run has a report once it is finished; `lamplighter runs show` tells how far it is")
     })?;
+    tell_pruned(&run);
     let report = current(serde_json::from_str(&stored)?, &run);
     invocation
         .terminal

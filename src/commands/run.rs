@@ -147,6 +147,12 @@ fn score(
                 let report = current(serde_json::from_str(&report)?, &run);
                 terminal.print_either(&report, || already_done(&report))?;
                 tell_oddities(&report);
+            } else if let Some(at) = &run.report_pruned_at {
+                terminal.print(&format!(
+                    "{} is already complete and {}; its report was pruned at {at}",
+                    run.name(),
+                    run.publication.as_str()
+                ))?;
             }
             Ok(exit_code)
         }

@@ -1,10 +1,10 @@
-//! `lamplighter runs`: look at runs, prove them, give them up.
+//! `lamplighter runs`: look at runs, prove them, give them up, prune them.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Invocation, find_run, look, target, with_ledger};
+use super::{Invocation, find_run, look, prune, target, with_ledger};
 use crate::cli::RunsCommand;
 use crate::error::{Class, Failure};
 use crate::job::Schedule;
@@ -81,6 +81,7 @@ pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result
                 .terminal
                 .print(&format!("{} is cancelled", run.name()))?;
         }
+        RunsCommand::Prune(options) => return prune::run(options, invocation),
         RunsCommand::Retire { job } => {
             look(invocation, |ledger| known_job(ledger, job))?;
             let target = target(invocation, None)?;
@@ -221,8 +222,18 @@ fn describe(details: &Details) -> String {
             run.completed_at.clone().unwrap_or_else(|| "-".to_owned()),
         ),
     ];
+    let pruned = [
+        ("run", &run.pruned_at),
+        ("dead letters", &run.dead_letters_pruned_at),
+        ("profiles", &run.profiles_pruned_at),
+        ("report", &run.report_pruned_at),
+    ];
+    let pruned = pruned
+        .into_iter()
+        .filter_map(|(what, at)| Some(("pruned", format!("{what}, {}", at.as_deref()?))));
+    let erased = (run.erased > 0).then(|| ("erased", grouped(run.erased as u64)));
     let mut text = format!("{}\n", run.name());
-    for (name, value) in lines {
+    for (name, value) in lines.into_iter().chain(erased).chain(pruned) {
         let _ = writeln!(text, "    {name:<14}{value}");
     }
     for attempt in &details.attempts {
@@ -240,16 +251,34 @@ fn describe(details: &Details) -> String {
 }
 
 fn verdict(verification: &Verification) -> String {
+    if let Some(at) = &verification.pruned_at {
+        return format!(
+            "{}  PRUNED\n    it began to be pruned at {at}, so that there is nothing to prove; `lamplighter runs prune` goes on with it\n",
+            verification.run
+        );
+    }
+    let sometimes = |count: u64, what: &str| match count {
+        0 => String::new(),
+        count => format!(" + {} {what}", grouped(count)),
+    };
     let mut text = format!(
-        "{}  {}\n    {} planned = {} predictions + {} dead letters + {} filtered + {} in unfinished shards\n",
+        "{}  {}\n    {} planned = {} predictions + {} dead letters{} + {} filtered{} + {} in unfinished shards\n",
         verification.run,
         if verification.ok { "OK" } else { "NOT OK" },
         grouped(verification.planned),
         grouped(verification.predicted),
         grouped(verification.dead_letters),
+        sometimes(verification.pruned_dead_letters, "pruned dead letters"),
         grouped(verification.filtered),
+        sometimes(verification.erased, "erased"),
         grouped(verification.unfinished),
     );
+    if let Some(at) = &verification.dead_letters_pruned_at {
+        let _ = writeln!(
+            text,
+            "    dead letters were pruned at {at}: that they were is proven, what they were is not"
+        );
+    }
     for finding in &verification.findings {
         let _ = writeln!(text, "    {finding}");
     }

@@ -77,6 +77,12 @@ pub trait Connection: Send {
     /// Readies a file that is known to be ours for writing; elsewhere there is nothing to do.
     fn prepare_file(&mut self) -> Result<(), QueryError>;
 
+    /// From here on overwrites in a file what is deleted; elsewhere there is nothing to do.
+    fn overwrite_deleted(&mut self) -> Result<(), QueryError>;
+
+    /// Frees a file of what deleted rows have left in it so far; elsewhere there is nothing to do.
+    fn scrub(&mut self) -> Result<(), QueryError>;
+
     /// Closes it.
     fn close(self: Box<Self>) -> Result<(), QueryError>;
 }

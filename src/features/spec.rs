@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::error::Failure;
+use crate::source::columns::Purpose;
 
 /// One `[[feature]]` as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -115,6 +116,16 @@ pub enum FeatureKind {
         /// What happens with null and unknown values.
         unknown: Unknown,
     },
+}
+
+impl FeatureKind {
+    /// What a column of this kind is read for.
+    pub fn purpose(&self) -> Purpose {
+        match self {
+            FeatureKind::Numeric { .. } => Purpose::Numeric,
+            FeatureKind::Categorical { .. } => Purpose::Categorical,
+        }
+    }
 }
 
 impl Feature {

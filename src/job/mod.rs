@@ -14,6 +14,7 @@ mod document;
 mod load;
 mod logical_date;
 mod places;
+mod retention;
 mod schedule;
 mod sink;
 mod source;
@@ -32,6 +33,7 @@ use spec::JobSpec;
 pub use cost::Cost;
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
+pub use retention::Retention;
 pub use schedule::{Due, Grain, Schedule};
 pub use sink::Sink;
 pub use source::{PostgresRelation, PostgresSource, QueueSource, Source, SourceKind};
@@ -81,8 +83,8 @@ pub struct Job {
     pub duplicates: DuplicatePolicy,
     /// Where the results go.
     pub sink: Sink,
-    /// Rows of completed runs stay in the queue so long; zero: not at all.
-    pub queue_retention: Duration,
+    /// How long things are kept.
+    pub retention: Retention,
     /// What the machine costs, if it is known.
     pub cost: Option<Cost>,
 }
@@ -111,6 +113,11 @@ impl fmt::Debug for Job {
 }
 
 impl Job {
+    /// Whether a job may be called so.
+    pub fn is_name(text: &str) -> bool {
+        is_name(text)
+    }
+
     /// Reads and checks the job file at `path`.
     ///
     /// Fails with Config (78) if there is none, or it does not make up a job; with Usage (64) if
@@ -206,7 +213,7 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         max_dead_letters: errors.max_dead_letters,
         duplicates: errors.duplicates,
         sink,
-        queue_retention: retention.queue,
+        retention: retention::resolve(&retention, places)?,
         cost: cost::resolve(cost, places)?,
     })
 }

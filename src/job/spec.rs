@@ -65,6 +65,8 @@ pub struct ScheduleSection {
     /// What one logical date stands for. Default `"day"`.
     pub grain: Grain,
     /// How many unfinished earlier dates a start resumes first. Default 3.
+    // Nothing that others than the night itself need to know.
+    #[serde(skip_serializing)]
     pub catch_up: u32,
     /// Time of day, in that time zone, from which on nothing more is begun. Default: none.
     pub finish_by: Option<String>,
@@ -328,12 +330,33 @@ pub struct RetentionSection {
     /// `"30d"`.
     #[serde(deserialize_with = "values::duration")]
     pub queue: Duration,
+    /// Runs that ended longer ago, and that consumers do not see, are pruned as a whole. Default:
+    /// none.
+    #[serde(deserialize_with = "values::optional_duration")]
+    pub runs: Option<Duration>,
+    /// However old, so many of the job's newest runs stay. Default 0.
+    pub keep_runs: u64,
+    /// Dead letters of runs that ended longer ago are pruned, those of published runs too. Default:
+    /// none.
+    #[serde(deserialize_with = "values::optional_duration")]
+    pub dead_letters: Option<Duration>,
+    /// The same for their profiles. Default: none.
+    #[serde(deserialize_with = "values::optional_duration")]
+    pub profiles: Option<Duration>,
+    /// The same for their reports. Default: none.
+    #[serde(deserialize_with = "values::optional_duration")]
+    pub reports: Option<Duration>,
 }
 
 impl Default for RetentionSection {
     fn default() -> Self {
         Self {
             queue: Duration::from_hours(30 * 24),
+            runs: None,
+            keep_runs: 0,
+            dead_letters: None,
+            profiles: None,
+            reports: None,
         }
     }
 }

@@ -86,6 +86,13 @@ pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
     })
 }
 
+/// The same for a key that may be left out.
+pub fn optional_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 /// Reads a duration such as `30m`, `1h 30m` or `7d`, as the job file takes it.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from(signed_duration(text)?).ok()

@@ -57,6 +57,7 @@ impl Ledger {
             dead_letters,
             duplicates,
             filtered,
+            erased: _,
         } = finish.totals;
         let exit_code = i64::from(finish.exit_code);
         let values = [

@@ -29,10 +29,15 @@ macro_rules! statement {
 mod claim;
 mod commit;
 mod dates;
+mod erase;
 mod finish;
+mod inspect;
+mod key;
 mod plan;
+mod prune;
 mod queue;
 mod read;
+mod rewrite;
 mod roles;
 mod rows;
 mod schema;
@@ -51,8 +56,12 @@ use crate::error::Failure;
 pub use claim::Beginning;
 pub use commit::Committed;
 pub use dates::KnownJob;
+pub use erase::{ErasedFrom, Erasure, Tombstone};
 pub use finish::Finishing;
+pub use inspect::{MissingRights, Server};
+pub use key::ErasureKey;
 pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
+pub use prune::{Prunable, PrunableInQueue, PrunedKind, RowsOfRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};
 pub use read::ShardProgress;
 pub use roles::grants;
@@ -61,7 +70,7 @@ pub use rows::{
     Run, RunName, ShardCommit, ShardRow, ShardSlice, State, StoredDeadLetter, Totals,
 };
 pub use schema::SchemaStatus;
-pub use target::{Access, Target, TargetOptions};
+pub use target::{Access, LARGEST_SKEW, Target, TargetOptions};
 
 /// An open ledger. Calls block.
 pub struct Ledger {
@@ -76,6 +85,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Ledger {
+    /// From here on what is deleted from a database's file is overwritten there. On Postgres there is
+    /// nothing to do, here and below: its own VACUUM does so in time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn overwrite_deleted(&mut self) -> anyhow::Result<()> {
+        self.connection
+            .overwrite_deleted()
+            .map_err(|error| error.into_failure().into())
+    }
+
+    /// Sees to it that what was deleted is gone from the database's file, too.
+    ///
+    /// # Errors
+    /// Somebody reads the file all the time (75); the disk is full (74); the database's.
+    pub fn scrub(&mut self) -> anyhow::Result<()> {
+        self.connection
+            .scrub()
+            .map_err(|error| error.into_failure().into())
+    }
+
     /// Closes the database.
     ///
     /// # Errors

@@ -115,6 +115,18 @@ impl Ledger {
         Ok(shards)
     }
 
+    /// Keys of the first `limit` rows that a run of the job would take.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn first_in_queue(&mut self, job: &str, limit: u64) -> anyhow::Result<Vec<i64>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = [Value::from(job), limit.into()];
+        self.read(statement!("look_at_queue"), &values, |row| {
+            row.get("queue_id")
+        })
+    }
+
     /// What is in the queue, by job.
     ///
     /// # Errors

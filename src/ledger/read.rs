@@ -62,6 +62,7 @@ impl Ledger {
                     dead_letters: row.get("dead_letters")?,
                     duplicates: row.get("duplicates")?,
                     filtered: row.get("filtered")?,
+                    erased: row.get("erased")?,
                 };
                 Ok((totals, row.get("unfinished_shards")?))
             })
@@ -220,16 +221,7 @@ impl Ledger {
             filter.record_id.into(),
             i64::from(limit).into(),
         ];
-        self.read(statement!("dead_letters_of_run"), &values, |row| {
-            Ok(StoredDeadLetter {
-                ordinal: row.get("ordinal")?,
-                record_id: row.get("record_id")?,
-                stage: row.get("stage")?,
-                code: row.get("code")?,
-                field: row.get("field")?,
-                message: row.get("message")?,
-            })
-        })
+        self.read(statement!("dead_letters_of_run"), &values, dead_letter)
     }
 
     /// Passes the statistics of each completed shard, as stored, to `visit`, by shard number.
@@ -288,6 +280,9 @@ impl Ledger {
                 dead_letters: row.get("dead_letters")?,
                 filtered: row.get("filtered")?,
                 output_hash: row.get("output_hash")?,
+                pruned_dead_letters: row.get("pruned_dead_letters")?,
+                pruned_duplicates: row.get("pruned_duplicates")?,
+                erased: row.get("erased")?,
             })
         })
     }
@@ -300,17 +295,49 @@ impl Ledger {
     ) -> anyhow::Result<()> {
         let statement = statement!("predictions_by_ordinal");
         self.stream(statement, &[run_id.into()], &mut |row| {
-            visit(&PredictionRow {
-                record_id: Cow::Owned(row.get("record_id")?),
-                ordinal: row.get("ordinal")?,
-                label: row.get::<Option<String>>("label")?.map(Cow::Owned),
-                score: row.get("score")?,
-                value: row.get("value")?,
-                output: row.get::<Option<String>>("output")?.map(Cow::Owned),
-            });
+            visit(&prediction(row)?);
             Ok(())
         })
     }
+
+    /// Passes the tombstones of a run's predictions and dead letters (ordinal and token) to `visit`,
+    /// by ordinal.
+    pub fn for_each_tombstone(
+        &mut self,
+        run_id: i64,
+        mut visit: impl FnMut(i64, &str),
+    ) -> anyhow::Result<()> {
+        self.stream(
+            statement!("tombstones_of_run"),
+            &[run_id.into()],
+            &mut |row| {
+                visit(row.get("ordinal")?, &row.get::<String>("token")?);
+                Ok(())
+            },
+        )
+    }
+}
+
+pub(super) fn prediction(row: &Row) -> Result<PredictionRow<'static>, QueryError> {
+    Ok(PredictionRow {
+        record_id: Cow::Owned(row.get("record_id")?),
+        ordinal: row.get("ordinal")?,
+        label: row.get::<Option<String>>("label")?.map(Cow::Owned),
+        score: row.get("score")?,
+        value: row.get("value")?,
+        output: row.get::<Option<String>>("output")?.map(Cow::Owned),
+    })
+}
+
+pub(super) fn dead_letter(row: &Row) -> Result<StoredDeadLetter, QueryError> {
+    Ok(StoredDeadLetter {
+        ordinal: row.get("ordinal")?,
+        record_id: row.get("record_id")?,
+        stage: row.get("stage")?,
+        code: row.get("code")?,
+        field: row.get("field")?,
+        message: row.get("message")?,
+    })
 }
 
 pub(super) fn run(row: &Row) -> Result<Run, QueryError> {
@@ -341,9 +368,14 @@ pub(super) fn run(row: &Row) -> Result<Run, QueryError> {
         dead_letters: row.get("dead_letters")?,
         duplicates: row.get("duplicates")?,
         filtered: row.get("filtered")?,
+        erased: row.get("erased")?,
         output_hash: row.get("output_hash")?,
         exit_code: row.get("exit_code")?,
         created_at: row.get("created_at")?,
         completed_at: row.get("completed_at")?,
+        pruned_at: row.get("pruned_at")?,
+        dead_letters_pruned_at: row.get("dead_letters_pruned_at")?,
+        profiles_pruned_at: row.get("profiles_pruned_at")?,
+        report_pruned_at: row.get("report_pruned_at")?,
     })
 }

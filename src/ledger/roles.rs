@@ -7,7 +7,7 @@ use crate::error::Failure;
 
 /// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
 /// or change a prediction, a dead letter or a report.
-const RUNNER: [(&str, &str); 10] = [
+pub(super) const RUNNER: [(&str, &str); 12] = [
     ("jobs", "SELECT, INSERT, UPDATE"),
     ("runs", "SELECT, INSERT, UPDATE"),
     ("run_attempts", "SELECT, INSERT, UPDATE"),
@@ -17,11 +17,37 @@ const RUNNER: [(&str, &str); 10] = [
     ("reports", "SELECT, INSERT"),
     ("publications", "SELECT, INSERT, DELETE"),
     ("queue", "SELECT, INSERT, UPDATE, DELETE"),
+    ("tombstones", "SELECT"),
+    ("pruned_generations", "SELECT"),
+    ("_sqlx_migrations", "SELECT"),
+];
+
+/// What the custodian may do, who prunes and erases: delete, and keep what is left provable. It may
+/// neither add nor change a prediction, a dead letter or a publication, nor delete a tombstone.
+const CUSTODIAN: [(&str, &str); 11] = [
+    (
+        "runs",
+        "SELECT, DELETE, UPDATE (predicted, dead_letters, duplicates, erased, output_hash, identity, \
+         fingerprint, pruned_at, dead_letters_pruned_at, profiles_pruned_at, report_pruned_at)",
+    ),
+    ("run_attempts", "SELECT, DELETE"),
+    (
+        "shards",
+        "SELECT, DELETE, UPDATE (predicted, dead_letters, erased, pruned_dead_letters, \
+         pruned_duplicates, output_hash, input, profile)",
+    ),
+    ("predictions", "SELECT, DELETE"),
+    ("dead_letters", "SELECT, DELETE"),
+    ("reports", "SELECT, DELETE, UPDATE (report)"),
+    ("publications", "SELECT"),
+    ("queue", "SELECT, DELETE"),
+    ("tombstones", "SELECT, INSERT"),
+    ("pruned_generations", "SELECT, INSERT, UPDATE"),
     ("_sqlx_migrations", "SELECT"),
 ];
 
 /// What whoever reads results may look at: not the queue, whose payloads may be personal data.
-const READER: [&str; 11] = [
+const READER: [&str; 12] = [
     "jobs",
     "runs",
     "run_attempts",
@@ -30,13 +56,14 @@ const READER: [&str; 11] = [
     "dead_letters",
     "reports",
     "publications",
+    "tombstones",
     "predictions_by_date",
     "predictions_latest",
     "_sqlx_migrations",
 ];
 
-/// SQL that creates three roles, `lamplighter_migrator`, `lamplighter_runner` and
-/// `lamplighter_reader`, and grants each what it needs in `schema`. To be run by the database's
+/// SQL that creates four roles, `lamplighter_migrator`, `lamplighter_runner`, `lamplighter_custodian`
+/// and `lamplighter_reader`, and grants each what it needs in `schema`. To be run by the database's
 /// administrator after `db migrate`, and again after each later one.
 ///
 /// # Errors
@@ -44,7 +71,7 @@ const READER: [&str; 11] = [
 pub fn grants(schema: &str) -> Result<String, Failure> {
     let schema = Identifier::schema(schema)?;
     let mut sql = String::new();
-    for role in ["migrator", "runner", "reader"] {
+    for role in ["migrator", "runner", "custodian", "reader"] {
         // Writing to a String can not fail.
         let _ = writeln!(
             sql,
@@ -76,6 +103,19 @@ GRANT USAGE ON SCHEMA {schema} TO lamplighter_runner;
         let _ = writeln!(
             sql,
             "GRANT {rights} ON {schema}.{table} TO lamplighter_runner;"
+        );
+    }
+    let _ = write!(
+        sql,
+        "
+-- Prunes and erases (`lamplighter runs prune`, `lamplighter records erase`), and runs nothing.
+GRANT USAGE ON SCHEMA {schema} TO lamplighter_custodian;
+"
+    );
+    for (table, rights) in CUSTODIAN {
+        let _ = writeln!(
+            sql,
+            "GRANT {rights} ON {schema}.{table} TO lamplighter_custodian;"
         );
     }
     let readable = READER.map(|table| format!("{schema}.{table}")).join(", ");

@@ -257,6 +257,8 @@ pub struct Run {
     pub duplicates: Option<i64>,
     /// Records that the filter dropped.
     pub filtered: Option<i64>,
+    /// Records that were erased since.
+    pub erased: i64,
     /// Hash over the shards' output hashes.
     pub output_hash: Option<String>,
     /// Exit code of the process that finished it.
@@ -265,6 +267,14 @@ pub struct Run {
     pub created_at: String,
     /// When it was finished or cancelled.
     pub completed_at: Option<String>,
+    /// When it began to be pruned as a whole.
+    pub pruned_at: Option<String>,
+    /// When its dead letters were pruned.
+    pub dead_letters_pruned_at: Option<String>,
+    /// When its profiles were pruned.
+    pub profiles_pruned_at: Option<String>,
+    /// When its report was pruned.
+    pub report_pruned_at: Option<String>,
 }
 
 impl Run {
@@ -323,12 +333,14 @@ pub struct ShardCommit {
 pub struct Totals {
     /// Rows of `predictions`.
     pub predicted: u64,
-    /// Rows of `dead_letters`.
+    /// Rows of `dead_letters`, and those that were pruned.
     pub dead_letters: u64,
     /// Of these, duplicates.
     pub duplicates: u64,
     /// Records that the filter dropped.
     pub filtered: u64,
+    /// Records that were erased.
+    pub erased: u64,
 }
 
 /// Dead letters of a kind.
@@ -406,12 +418,18 @@ pub struct ShardRow {
     pub state: String,
     /// Predictions, once completed, as for what follows.
     pub predicted: Option<u64>,
-    /// Dead letters.
+    /// Dead letters, those that were pruned among them.
     pub dead_letters: Option<u64>,
     /// Records that the filter dropped.
     pub filtered: Option<u64>,
     /// Hash of predictions and dead letters.
     pub output_hash: Option<String>,
+    /// Dead letters that were pruned.
+    pub pruned_dead_letters: u64,
+    /// Of these, duplicates.
+    pub pruned_duplicates: u64,
+    /// Records that were erased.
+    pub erased: u64,
 }
 
 /// A dead letter as stored.

@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 4] = [
+const MIGRATIONS: [Statement; 5] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -42,6 +42,11 @@ const MIGRATIONS: [Statement; 4] = [
         name: "operations",
         sqlite: include_str!("migrations/sqlite/0004_operations.sql"),
         postgres: include_str!("migrations/postgres/0004_operations.sql"),
+    },
+    Statement {
+        name: "retention",
+        sqlite: include_str!("migrations/sqlite/0005_retention.sql"),
+        postgres: include_str!("migrations/postgres/0005_retention.sql"),
     },
 ];
 

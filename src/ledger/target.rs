@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Ledger;
 use crate::database::Identifier;
@@ -12,6 +12,9 @@ use crate::database::postgres::{Address, Limits, Pool, PostgresConnection};
 use crate::database::sqlite::{Mode, SqliteConnection, Turn, file_of};
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
+
+/// Clocks of two hosts that agree this well are alike.
+pub const LARGEST_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a command does with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +58,9 @@ impl Default for TargetOptions {
 
 /// Where a ledger is. Clones share their connections.
 #[derive(Clone)]
-pub struct Target(Arc<Kind>);
+pub struct Target(pub(super) Arc<Kind>);
 
-enum Kind {
+pub(super) enum Kind {
     Sqlite {
         path: PathBuf,
         interrupt: Interrupt,

@@ -24,8 +24,16 @@ pub struct Verification {
     pub predicted: u64,
     /// Rows of `dead_letters`.
     pub dead_letters: u64,
+    /// Dead letters that were pruned, by the shards' own counts, which their hashes cover.
+    pub pruned_dead_letters: u64,
+    /// When the dead letters were pruned.
+    pub dead_letters_pruned_at: Option<String>,
     /// Records that the filter dropped.
     pub filtered: u64,
+    /// Tombstones of records that were erased.
+    pub erased: u64,
+    /// When the run began to be pruned as a whole: then there is nothing left to prove.
+    pub pruned_at: Option<String>,
     /// Records of shards that are not completed.
     pub unfinished: u64,
     /// What does not agree, in words.
@@ -35,6 +43,7 @@ pub struct Verification {
 struct Tally {
     predicted: u64,
     dead_letters: u64,
+    erased: u64,
     last_ordinal: Option<i64>,
     hasher: OutputHasher,
 }
@@ -44,6 +53,22 @@ struct Tally {
 /// # Errors
 /// The database's. What does not agree is no error, but a finding.
 pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
+    if run.pruned_at.is_some() {
+        return Ok(Verification {
+            run: run.name().to_string(),
+            ok: true,
+            planned: run.planned as u64,
+            predicted: 0,
+            dead_letters: 0,
+            pruned_dead_letters: 0,
+            dead_letters_pruned_at: None,
+            filtered: 0,
+            erased: 0,
+            pruned_at: run.pruned_at.clone(),
+            unfinished: 0,
+            findings: Vec::new(),
+        });
+    }
     let shards = ledger.shards(run.run_id)?;
     let mut findings = Vec::new();
     check_slices(run, &shards, &mut findings);
@@ -52,6 +77,7 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
         .map(|shard| Tally {
             predicted: 0,
             dead_letters: 0,
+            erased: 0,
             last_ordinal: None,
             hasher: OutputHasher::new(
                 shard.first_ordinal,
@@ -102,7 +128,29 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
         Ok(())
     })?;
 
+    let mut erased = 0u64;
+    ledger.for_each_tombstone(run.run_id, |ordinal, token| {
+        erased += 1;
+        match tally_of(&shards, &mut tallies, ordinal) {
+            None => findings.push(format!(
+                "tombstone of ordinal {ordinal} lies outside every shard"
+            )),
+            Some(tally) => {
+                tally.erased += 1;
+                tally.hasher.tombstone(ordinal, token);
+            }
+        }
+    })?;
+
     let (mut filtered, mut unfinished) = (0, 0);
+    let pruned: u64 = shards.iter().map(|shard| shard.pruned_dead_letters).sum();
+    let pruned_duplicates: u64 = shards.iter().map(|shard| shard.pruned_duplicates).sum();
+    if (pruned > 0) != run.dead_letters_pruned_at.is_some() {
+        findings.push(format!(
+            "{pruned} dead letters were pruned, but the run says {}",
+            run.dead_letters_pruned_at.as_deref().unwrap_or("none were")
+        ));
+    }
     for (shard, tally) in shards.iter().zip(tallies) {
         if shard.state == "completed" {
             filtered += shard.filtered.unwrap_or(0);
@@ -115,9 +163,10 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
     if run.state == State::Completed {
         for (what, stored, counted) in [
             ("predictions", run.predicted, predicted),
-            ("dead letters", run.dead_letters, dead_letters),
-            ("duplicates", run.duplicates, duplicates),
+            ("dead letters", run.dead_letters, dead_letters + pruned),
+            ("duplicates", run.duplicates, duplicates + pruned_duplicates),
             ("filtered records", run.filtered, filtered),
+            ("erased records", Some(run.erased), erased),
         ] {
             if stored != Some(counted as i64) {
                 let stored = stored.map_or("none".to_owned(), |stored| stored.to_string());
@@ -141,7 +190,11 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
         planned: run.planned as u64,
         predicted,
         dead_letters,
+        pruned_dead_letters: pruned,
+        dead_letters_pruned_at: run.dead_letters_pruned_at.clone(),
         filtered,
+        erased,
+        pruned_at: None,
         unfinished,
         findings,
     })
@@ -200,19 +253,22 @@ fn check_slices(run: &Run, shards: &[ShardRow], findings: &mut Vec<String>) {
     }
 }
 
-fn check_completed(shard: &ShardRow, tally: Tally, findings: &mut Vec<String>) {
+fn check_completed(shard: &ShardRow, mut tally: Tally, findings: &mut Vec<String>) {
     let shard_no = shard.shard_no;
     let filtered = shard.filtered.unwrap_or(0);
-    let sum = tally.predicted + tally.dead_letters + filtered;
+    let dead_letters = tally.dead_letters + shard.pruned_dead_letters;
+    let sum = tally.predicted + dead_letters + filtered + tally.erased;
     if sum != shard.records {
         findings.push(format!(
-            "shard {shard_no}: {} records, but {} predictions + {} dead letters + {filtered} filtered = {sum}",
-            shard.records, tally.predicted, tally.dead_letters,
+            "shard {shard_no}: {} records, but {} predictions + {dead_letters} dead letters + {filtered} filtered + {} erased = {sum}",
+            shard.records, tally.predicted, tally.erased,
         ));
     }
+    tally.hasher.pruned(shard.pruned_dead_letters);
     for (what, stored, counted) in [
         ("predictions", shard.predicted, tally.predicted),
-        ("dead letters", shard.dead_letters, tally.dead_letters),
+        ("dead letters", shard.dead_letters, dead_letters),
+        ("erased records", Some(shard.erased), tally.erased),
     ] {
         if stored != Some(counted) {
             findings.push(format!(
@@ -229,7 +285,7 @@ fn check_completed(shard: &ShardRow, tally: Tally, findings: &mut Vec<String>) {
 }
 
 fn check_unfinished(run: &Run, shard: &ShardRow, tally: &Tally, findings: &mut Vec<String>) {
-    let rows = tally.predicted + tally.dead_letters;
+    let rows = tally.predicted + tally.dead_letters + tally.erased;
     if rows > 0 {
         findings.push(format!(
             "shard {} is not completed, but has {rows} rows",

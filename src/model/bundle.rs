@@ -58,6 +58,17 @@ pub enum Task {
     Regression,
 }
 
+impl Task {
+    /// The task as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Task::Binary => "binary",
+            Task::Multiclass => "multiclass",
+            Task::Regression => "regression",
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MlpSection {

@@ -78,6 +78,33 @@ impl Mlp {
         Ok(hidden)
     }
 
+    /// Numbers in all tensors.
+    pub fn parameters(&self) -> u64 {
+        let layers = self.layers.iter().flat_map(|layer| &layer.slices);
+        let in_layers = layers.map(|slice| {
+            let bias = slice.bias().map_or(0, Tensor::elem_count);
+            slice.weight().elem_count() + bias
+        });
+        let in_tables = self.pieces.iter().map(|piece| match piece {
+            Piece::Dense { .. } => 0,
+            Piece::Embedded { table, .. } => table.embeddings().elem_count(),
+        });
+        in_layers.chain(in_tables).sum::<usize>() as u64
+    }
+
+    /// Numbers that a row takes on its way through: the input vector and what each layer makes of
+    /// it, before and after the activation.
+    pub fn activations(&self) -> u64 {
+        let rest = self.layers.iter().map(|layer| {
+            let outputs = layer
+                .slices
+                .first()
+                .map_or(0, |slice| slice.weight().dims()[0]);
+            layer.inputs + 2 * outputs
+        });
+        rest.sum::<usize>() as u64
+    }
+
     fn assemble(&self, dense: &Tensor, codes: &Tensor) -> candle_core::Result<Tensor> {
         if let [Piece::Dense { .. }] = self.pieces.as_slice() {
             return Ok(dense.clone());

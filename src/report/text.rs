@@ -101,6 +101,9 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
     }
     more(out, report.dead_letters.len())?;
     line(out, "filtered", share(counts.filtered, counts.planned))?;
+    if counts.erased > 0 {
+        line(out, "erased", share(counts.erased, counts.planned))?;
+    }
     if counts.unfinished > 0 {
         line(out, "unfinished", share(counts.unfinished, counts.planned))?;
     }

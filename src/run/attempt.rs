@@ -169,7 +169,7 @@ fn work(
 
 /// Deletes what has been in the queue for long enough. The run is finished all the same.
 fn prune(ledger: &mut Ledger, job: &Job) {
-    match ledger.prune_queue(&job.name, job.queue_retention) {
+    match ledger.prune_queue(&job.name, job.retention.queue) {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "pruned the queue ([retention] queue)"),
         Err(error) => tracing::warn!("{error:#}; the next run tries again"),

@@ -10,7 +10,7 @@ use super::Prepared;
 use super::identity::{Decision, decide};
 use super::input::Input;
 use super::memory::settings;
-use super::probe::{self, MOST_RECORDS, Measured};
+use super::rehearsal::{MOST_RECORDS, Measured, rehearse};
 use super::start::Request;
 use crate::error::{self, Class, Failure};
 use crate::job::{Job, LogicalDate};
@@ -112,7 +112,7 @@ pub fn estimate(
         false => {
             let limit = Some(records.min(MOST_RECORDS));
             let trial = Prepared::new(job, date, limit, target, &request.interrupt)?;
-            probe::probe(job, &Arc::new(trial), target, settings, &request.interrupt)?
+            rehearse(job, &Arc::new(trial), target, settings, &request.interrupt)?
         }
     };
     let seconds = match is_done {

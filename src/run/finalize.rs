@@ -178,6 +178,7 @@ pub fn so_far(
         dead_letters: sum(|shard| shard.dead_letters),
         duplicates: duplicates.map(|count| count.records).sum(),
         filtered: sum(|shard| shard.filtered),
+        erased: sum(|shard| Some(shard.erased)),
     };
     let exit_code = reason.class().exit_code();
     let ending = Ending {
@@ -248,9 +249,10 @@ fn report(
             dead_letters: totals.dead_letters,
             duplicates: totals.duplicates,
             filtered: totals.filtered,
-            erased: 0,
-            unfinished: planned
-                .saturating_sub(totals.predicted + totals.dead_letters + totals.filtered),
+            erased: totals.erased,
+            unfinished: planned.saturating_sub(
+                totals.predicted + totals.dead_letters + totals.filtered + totals.erased,
+            ),
             shards: facts.shards,
         },
         dead_letters: facts.dead_letters,
@@ -272,17 +274,18 @@ fn report(
 }
 
 fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {
-    let accounted = totals.predicted + totals.dead_letters + totals.filtered;
+    let accounted = totals.predicted + totals.dead_letters + totals.filtered + totals.erased;
     if accounted == run.planned as u64 {
         return Ok(());
     }
     Err(Failure::internal(format!(
-        "{}: {} records were planned, but {} predictions + {} dead letters + {} filtered = {accounted}",
+        "{}: {} records were planned, but {} predictions + {} dead letters + {} filtered + {} erased = {accounted}",
         run.name(),
         run.planned,
         totals.predicted,
         totals.dead_letters,
-        totals.filtered
+        totals.filtered,
+        totals.erased
     ))
     .hint("`lamplighter runs verify` says which shard is at fault; nothing was published")
     .into())

@@ -32,7 +32,7 @@ pub fn decide(ledger: &mut Ledger, prepared: &Prepared, rescore: bool) -> anyhow
     }
     let date = prepared.date.to_string();
     let mut runs = ledger.runs_of_date(&prepared.job, &date)?;
-    runs.retain(|run| !run.trial);
+    runs.retain(|run| !run.trial && run.pruned_at.is_none());
     let newest = runs.last().map(|run| run.run_id);
     runs.retain(|run| run.fingerprint == prepared.fingerprint);
     // The newest first: of a date's generations with this fingerprint, that is the one meant.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::database::postgres::{Address, Limits, Pool};
 use crate::database::read_url;
-use crate::error::Failure;
+use crate::error::{self, Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::{ColumnType, Job, LogicalDate, PostgresRelation, PostgresSource, SourceKind};
 use crate::ledger::{Access, Ledger, ShardSlice, Target, queue_ids};
@@ -39,9 +39,42 @@ pub struct QueueInput {
     columns: BTreeMap<String, ColumnType>,
 }
 
+impl QueueInput {
+    /// Number of the job's rows that wait.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn waiting(&self, job: &str) -> anyhow::Result<u64> {
+        self.look(|ledger| ledger.pending_in_queue(job))
+    }
+
+    /// Keys of the first `limit` rows that a run of the job would take.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn first_waiting(&self, job: &str, limit: u64) -> anyhow::Result<Vec<i64>> {
+        self.look(|ledger| ledger.first_in_queue(job, limit))
+    }
+
+    fn look<T: Default>(
+        &self,
+        look: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut ledger = match self.target.open(Access::Read) {
+            Ok(ledger) => ledger,
+            // A file that the first run creates.
+            Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(T::default()),
+            Err(failure) => return Err(failure),
+        };
+        let seen = look(&mut ledger)?;
+        ledger.close()?;
+        Ok(seen)
+    }
+}
+
 impl Input {
     /// Opens the input of `job` for `date`. The queue, and tables of which nothing else is said,
-    /// are in the ledger's database.
+    /// are in the ledger's database; without one, only other inputs can be opened.
     ///
     /// # Errors
     /// No input (66), a broken one (65), a setting at fault (78), an unreachable database (69).
@@ -49,7 +82,7 @@ impl Input {
         job: &Job,
         date: &LogicalDate,
         limit: Option<u64>,
-        ledger: &Target,
+        ledger: Option<&Target>,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
         match &job.source.kind {
@@ -70,7 +103,7 @@ impl Input {
                 Ok(Self::Postgres(Arc::new(input)))
             }
             SourceKind::Queue(source) => Ok(Self::Queue(Arc::new(QueueInput {
-                target: ledger.clone(),
+                target: ledger.ok_or_else(no_ledger)?.clone(),
                 columns: source.columns.clone(),
             }))),
         }
@@ -192,24 +225,32 @@ impl Input {
     }
 }
 
+fn no_ledger() -> Failure {
+    Failure::internal("an input in the ledger's database was opened without it")
+}
+
 /// Connections to the source: its own, or the ledger's.
 fn pool(
     job: &Job,
     source: &PostgresSource,
-    ledger: &Target,
+    ledger: Option<&Target>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Pool> {
     let url = match (&source.url, &source.url_file) {
         (Some(url), _) => url.clone(),
         (None, Some(path)) => read_url("[source] url_file", path)?,
         (None, None) => {
-            return ledger.pool().cloned().ok_or_else(|| {
-                Failure::config(
+            return ledger
+                .ok_or_else(no_ledger)?
+                .pool()
+                .cloned()
+                .ok_or_else(|| {
+                    Failure::config(
                     "[source] kind = \"postgres\" names no url, and the ledger is an SQLite file",
                 )
                 .hint("add [source] url or url_file, or name a Postgres database with --database")
                 .into()
-            });
+                });
         }
     };
     let address = Address::parse(&url, source.password_command.as_deref())?;
@@ -292,6 +333,11 @@ impl FileReader {
 
 /// Bytes of each number in the `input` of a shard of single rows, or of rows of the queue.
 const NUMBER_BYTES: usize = 8;
+
+/// The `input` of a shard of the queue's rows, given by their keys.
+pub(super) fn keys_as_input(keys: &[i64]) -> Vec<u8> {
+    keys.iter().flat_map(|key| key.to_le_bytes()).collect()
+}
 
 /// The `input` of a shard of single rows, given by their ordinals in the input.
 pub fn rows_as_input(rows: &[u64]) -> Vec<u8> {

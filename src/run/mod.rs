@@ -6,7 +6,8 @@
 //! [`pipeline`] works on the shards, which `dispatcher` hands out and `committer` commits, [`worker`] is what one thread does to one of them, [`isolate`] does it
 //! in a process of its own if the shard kills, and [`finalize`] counts, reports and publishes.
 //!
-//! [`estimate`] says before what a run would take, by a [`probe`]; [`backfill`] is many dates.
+//! [`estimate`] says before what a run would take, by a [`rehearsal`]; [`probe`] looks at the first records;
+//! [`backfill`] is many dates.
 //!
 //! [`input`] is what is read, [`heartbeat`] keeps this process's claims alive where others may take them
 //! over, `watch` finds workers that hang, `forecast` looks ahead to `finish_by`, [`tolerance`] is the limit
@@ -30,6 +31,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod prepare;
 pub mod probe;
+pub mod rehearsal;
 mod results;
 pub mod retry;
 pub mod start;

@@ -68,17 +68,32 @@ impl Prepared {
         ledger: &Target,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
-        let source = &job.source;
         let bundle = Bundle::load(
             &job.model.bundle,
             job.model.digest.as_deref(),
             job.model.threshold,
         )?;
-        let row_sql = RowSql::parse(source.filter.as_deref(), source.transform.as_deref())?;
-        let input = Input::open(job, &date, limit, ledger, interrupt)?;
+        let row_sql = row_sql(job)?;
+        let input = Input::open(job, &date, limit, Some(ledger), interrupt)?;
         if let (None, Some(rows)) = (limit, input.rows()) {
-            check_min_rows(rows, source.min_rows)?;
+            check_min_rows(rows, job.source.min_rows)?;
         }
+        Self::of(job, date, limit, bundle, row_sql, input)
+    }
+
+    /// The same of what is open already, whatever the number of records.
+    ///
+    /// # Errors
+    /// The input is not of the bundle's columns (65), or the SQL is at fault (78).
+    pub fn of(
+        job: &Job,
+        date: LogicalDate,
+        limit: Option<u64>,
+        bundle: Bundle,
+        row_sql: RowSql,
+        input: Input,
+    ) -> anyhow::Result<Self> {
+        let source = &job.source;
         if let Some(schema) = input.schema() {
             row_sql.check_names(&schema)?;
         }
@@ -147,7 +162,7 @@ impl Prepared {
     }
 
     /// What scoring reads.
-    pub fn projection(&self) -> &Projection {
+    pub fn projection(&self) -> &Arc<Projection> {
         &self.projection
     }
 
@@ -214,7 +229,7 @@ impl Prepared {
                     .position(|name| name == feature.column);
                 match position {
                     Some(position) => Ok(cast(&added[position], &feature_type(&feature.kind))?),
-                    None => self.column(chunk, &feature.column, purpose(&feature.kind)),
+                    None => self.column(chunk, &feature.column, feature.kind.purpose()),
                 }
             })
             .collect::<anyhow::Result<_>>()?;
@@ -279,6 +294,15 @@ fn id_column(index: Option<usize>, chunk: &RecordBatch) -> anyhow::Result<String
         .clone())
 }
 
+/// The job's `filter` and `transform`.
+///
+/// # Errors
+/// One is not understood, or refused (78).
+pub fn row_sql(job: &Job) -> anyhow::Result<RowSql> {
+    let source = &job.source;
+    RowSql::parse(source.filter.as_deref(), source.transform.as_deref())
+}
+
 /// Every column that scoring reads: the id, the features that the input holds (not those that the
 /// transform adds), and the inputs of filter and transform.
 fn columns(id_column: &str, bundle: &Bundle, row_sql: &RowSql) -> Vec<ColumnUse> {
@@ -286,7 +310,7 @@ fn columns(id_column: &str, bundle: &Bundle, row_sql: &RowSql) -> Vec<ColumnUse>
     let mut columns = vec![ColumnUse::new(id_column, Purpose::Identity)];
     for feature in bundle.encoder.features() {
         if !added.contains(feature.column.as_str()) {
-            columns.push(ColumnUse::new(&feature.column, purpose(&feature.kind)));
+            columns.push(ColumnUse::new(&feature.column, feature.kind.purpose()));
         }
     }
     let inputs: BTreeSet<String> = row_sql
@@ -302,13 +326,6 @@ fn expressions(names: &BTreeSet<String>) -> impl Iterator<Item = ColumnUse> {
     names
         .iter()
         .map(|name| ColumnUse::new(name, Purpose::Expression))
-}
-
-fn purpose(kind: &FeatureKind) -> Purpose {
-    match kind {
-        FeatureKind::Numeric { .. } => Purpose::Numeric,
-        FeatureKind::Categorical { .. } => Purpose::Categorical,
-    }
 }
 
 fn feature_type(kind: &FeatureKind) -> DataType {
@@ -335,7 +352,7 @@ fn check_added_columns(
             .iter()
             .find(|feature| feature.column == name);
         if let Some(feature) = feature {
-            let purpose = purpose(&feature.kind);
+            let purpose = feature.kind.purpose();
             if purpose.read_as(&data_type).is_none() {
                 return Err(Failure::config(format!(
                     "[source] transform makes `{name}` of type {data_type}, but the bundle's feature takes {}",

@@ -1,312 +1,176 @@
-//! How fast a job goes on this machine: its own records, bundle and settings, for two seconds, with
-//! nothing left behind.
-//!
-//! Workers score as they do in a run. What they come to is committed to a scratch file of SQLite's, on
-//! the disk of the real one, or to temporary tables of the Postgres that it would go to. These are
-//! not in the server's write-ahead log, so that Postgres is a little slower in earnest.
+//! A look at what a run would meet: its first records, read and scored, and nothing kept.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use crossbeam_channel::bounded;
-use tempfile::TempDir;
+use arrow::array::{Array, ArrayRef};
 
 use super::Prepared;
-use super::input::Input;
-use super::pipeline::Settings;
-use super::plan::{self, Occasion, Plan};
+use super::batch::Batch;
+use super::duplicates::DuplicateFinder;
+use super::input::{Input, keys_as_input};
 use super::worker::{Orders, Worker};
-use crate::error::{self, Class};
+use crate::error::Failure;
 use crate::interrupt::Interrupt;
-use crate::job::Job;
-use crate::ledger::{
-    Access, Claim, DateState, Ledger, PlannedInput, Planning, ShardCommit, ShardSlice, Target,
-    TargetOptions,
-};
+use crate::ledger::ShardSlice;
+use crate::model::Bundle;
+use crate::record::Outputs;
+use crate::source::{Chunk, Projection};
 
-/// How long a probe scores.
-const BUDGET: Duration = Duration::from_secs(2);
+/// Rows read at a time.
+const CHUNK_ROWS: usize = 8192;
 
-/// Records that a probe looks at, at most.
-pub const MOST_RECORDS: u64 = 1_000_000;
-
-/// What a probe found.
+/// What the ids of the first records are like.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Measured {
-    /// Records that were planned.
-    pub planned: u64,
-    /// How long planning them took, in seconds.
-    pub plan_seconds: f64,
-    /// Records that were scored and committed.
+pub struct Ids {
+    /// Records that were looked at.
     pub records: u64,
-    /// How long that took, in seconds.
-    pub seconds: f64,
-    /// How long it took to count what was committed, in seconds.
-    pub count_seconds: f64,
+    /// Of these, without an id.
+    pub nulls: u64,
+    /// Of these, with an id that an earlier one has.
+    pub repeated: u64,
 }
 
-impl Measured {
-    /// How long a run of so many records, of which so many are left to score, takes from planning to
-    /// its end, in seconds.
-    pub fn forecast(&self, records: u64, left: u64) -> f64 {
-        let share = |of: u64, seconds: f64, done: u64| match done {
-            0 => 0.0,
-            done => of as f64 * seconds / done as f64,
-        };
-        share(records, self.plan_seconds, self.planned)
-            + share(left, self.seconds, self.records)
-            + share(records, self.count_seconds, self.records)
-    }
+/// What the first records were scored to.
+#[derive(Clone, Debug, Default)]
+pub struct Scored {
+    /// Records that were read.
+    pub records: u64,
+    /// Of these, predicted.
+    pub predicted: u64,
+    /// Of these, dropped by the filter.
+    pub filtered: u64,
+    /// Of these, dead letters, by code and column.
+    pub dead_letters: BTreeMap<(String, Option<String>), u64>,
 }
 
-/// Scores the first records of `prepared`, a trial of at most [`MOST_RECORDS`], for two seconds.
+/// Looks at the ids of the first `limit` records, as planning would.
 ///
 /// # Errors
-/// Those of planning, reading and scoring; the database's; to stop is requested (75).
-pub fn probe(
-    job: &Job,
-    prepared: &Arc<Prepared>,
-    target: &Target,
-    settings: Settings,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Measured> {
-    let begun = Instant::now();
-    let plan = plan::plan(job, prepared, Occasion::default(), interrupt)?;
-    let shards = shards(job, prepared, &plan, target)?;
-    let mut measured = Measured {
-        planned: shards.iter().map(|shard| shard.records).sum(),
-        plan_seconds: begun.elapsed().as_secs_f64(),
-        ..Measured::default()
-    };
-    if shards.is_empty() {
-        return Ok(measured);
-    }
-    let scratch = Scratch::new(target, &plan, interrupt)?;
-    let scored = score(prepared, &shards, &scratch, settings, interrupt)?;
-    measured.records = scored.records;
-    measured.seconds = scored.seconds;
-    if let Some((mut ledger, run_id)) = scratch.file_ledger()? {
-        let begun = Instant::now();
-        ledger.totals(run_id)?;
-        measured.count_seconds = begun.elapsed().as_secs_f64();
-        ledger.close()?;
-    }
-    Ok(measured)
-}
-
-/// The shards with what names their records.
-fn shards(
-    job: &Job,
-    prepared: &Prepared,
-    plan: &Plan,
-    target: &Target,
-) -> anyhow::Result<Vec<ShardSlice>> {
-    if let Input::Queue(_) = prepared.input {
-        let mut ledger = target.open(Access::Read)?;
-        let limit = prepared.limit.unwrap_or(MOST_RECORDS);
-        let shards = ledger.look_at_queue(&job.name, limit, job.shard_size)?;
-        ledger.close()?;
-        return Ok(shards);
-    }
-    plan.with_input(|input| match input {
-        PlannedInput::Slices { shards, input } => shards
-            .iter()
-            .map(|shard| {
-                Ok(ShardSlice {
-                    input: input(shard.shard_no)?,
-                    ..shard.clone()
-                })
-            })
-            .collect(),
-        PlannedInput::Queue { .. } | PlannedInput::Requeued { .. } => Ok(Vec::new()),
-    })
-}
-
-/// Where a probe commits to.
-enum Scratch {
-    /// A file that goes with it.
-    File {
-        target: Target,
-        run_id: i64,
-        _directory: TempDir,
-    },
-    /// Temporary tables.
-    Tables(Target),
-}
-
-impl Scratch {
-    fn new(target: &Target, plan: &Plan, interrupt: &Interrupt) -> anyhow::Result<Self> {
-        let Some(file) = target.file() else {
-            return Ok(Self::Tables(target.clone()));
-        };
-        let directory = directory(file)?;
-        let url = format!("sqlite://{}", directory.path().join("probe.db").display());
-        let target = Target::new(&url, &TargetOptions::default(), interrupt)?;
-        let mut ledger = target.open(Access::Write)?;
-        let nothing = PlannedInput::Slices {
-            shards: &[],
-            input: &|_| Ok(Vec::new()),
-        };
-        let known = DateState {
-            newest: None,
-            published: None,
-        };
-        let planned = ledger.plan_run(&plan.run, &nothing, known)?;
-        ledger.close()?;
-        let run_id = match planned {
-            Planning::Planned { run_id, .. } => run_id,
-            Planning::Overtaken => 0,
-        };
-        Ok(Self::File {
-            target,
-            run_id,
-            _directory: directory,
-        })
-    }
-
-    fn target(&self) -> &Target {
-        match self {
-            Self::File { target, .. } | Self::Tables(target) => target,
-        }
-    }
-
-    fn run_id(&self) -> i64 {
-        match self {
-            Self::File { run_id, .. } => *run_id,
-            Self::Tables(_) => 0,
-        }
-    }
-
-    fn file_ledger(&self) -> anyhow::Result<Option<(Ledger, i64)>> {
-        match self {
-            Self::File { target, run_id, .. } => Ok(Some((target.open(Access::Read)?, *run_id))),
-            Self::Tables(_) => Ok(None),
-        }
-    }
-}
-
-/// A directory of its own, on the database's disk if this user may write there.
-fn directory(database: &Path) -> anyhow::Result<TempDir> {
-    let beside = match database.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".lamplighter-probe-")
-        .tempdir_in(beside)
-        .or_else(|_| tempfile::tempdir())
-        .context("cannot create a directory for a probe")
-}
-
-struct Scored {
-    records: u64,
-    seconds: f64,
-}
-
-fn score(
-    prepared: &Arc<Prepared>,
-    shards: &[ShardSlice],
-    scratch: &Scratch,
-    settings: Settings,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Scored> {
-    let access = match scratch {
-        Scratch::File { .. } => Access::Write,
-        Scratch::Tables(_) => Access::Look,
-    };
-    let committers = settings.committers.max(1);
-    let mut ledgers = (0..committers)
-        .map(|_| scratch.target().open(access))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let orders = Arc::new(Orders::default());
-    let (send, receive) = bounded(settings.room);
-    let (records, last_nanoseconds) = (AtomicU64::new(0), AtomicU64::new(0));
-    let begun = Instant::now();
-    let commit = |ledger: &mut Ledger| -> anyhow::Result<()> {
-        for scored in &receive {
-            let commit: anyhow::Result<ShardCommit> = scored;
-            let commit = commit?;
-            ledger.rehearse_commit(scratch.run_id(), &commit)?;
-            let rows = commit.predictions.len() + commit.dead_letters.len();
-            records.fetch_add(rows as u64 + commit.filtered, Ordering::Relaxed);
-            let elapsed = begun.elapsed();
-            last_nanoseconds.fetch_max(elapsed.as_nanos() as u64, Ordering::Relaxed);
-            if elapsed >= BUDGET || interrupt.is_requested() {
-                orders.drop_all();
+/// The input can not be read; to stop is requested.
+pub fn look_at_ids(prepared: &Prepared, limit: u64, interrupt: &Interrupt) -> anyhow::Result<Ids> {
+    let mut ids = Ids::default();
+    let mut finder = DuplicateFinder::default();
+    let projection = prepared.id_projection();
+    for_each_chunk(prepared, projection, limit, interrupt, &mut |chunk| {
+        let (found, kept) = prepared.kept_ids(&chunk.rows)?;
+        ids.records += found.len() as u64;
+        for row in 0..found.len() {
+            let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
+            match found.is_valid(row) {
+                true if is_kept => {
+                    finder.add(found.value(row), chunk.first_ordinal + row as u64)?;
+                }
+                false if is_kept => ids.nulls += 1,
+                _ => {}
             }
         }
         Ok(())
-    };
-    let outcome = thread::scope(|scope| {
-        // Neighbouring shards go to one worker, so that its reader can go on where it stands.
-        let block = shards.len().div_ceil(settings.workers);
-        for shards in shards.chunks(block) {
-            let (send, orders) = (send.clone(), orders.clone());
-            scope.spawn(move || {
-                let mut worker = Worker::new(prepared.clone(), settings.chunk_rows, orders.clone());
-                for slice in shards {
-                    if !orders.may_begin() || begun.elapsed() >= BUDGET * 2 {
-                        return;
-                    }
-                    let scored = worker.score(slice).and_then(|results| {
-                        let claim = Claim {
-                            slice: slice.clone(),
-                            epoch: 1,
-                            lost_claims: 0,
-                        };
-                        results
-                            .map(|results| results.into_commit(&claim))
-                            .transpose()
-                    });
-                    let Some(scored) = scored.transpose() else {
-                        return;
-                    };
-                    if send.send(scored).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(send);
-        let threads: Vec<_> = ledgers
-            .iter_mut()
-            .map(|ledger| scope.spawn(|| commit(ledger)))
-            .collect();
-        let mut outcome = Ok(());
-        for thread in threads {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => outcome = Err(error),
-                Err(panic) => {
-                    let reason = error::panic_message(panic.as_ref());
-                    outcome =
-                        Err(error::Failure::internal(format!("a probe panicked: {reason}")).into());
-                }
-            }
-            if outcome.is_err() {
-                orders.drop_all();
-                // Whoever waits for room is let go.
-                while receive.try_recv().is_ok() {}
-            }
-        }
-        outcome
-    });
-    for ledger in ledgers {
-        ledger.close()?;
-    }
-    outcome?;
-    interrupt.check()?;
-    Ok(Scored {
-        records: records.into_inner(),
-        seconds: last_nanoseconds.into_inner() as f64 / 1e9,
-    })
+    })?;
+    ids.repeated = finder.finish()?.len() as u64;
+    Ok(ids)
 }
 
-/// Whether a database refuses temporary tables to this role: then its part can not be measured.
-pub fn is_refused(error: &anyhow::Error) -> bool {
-    error::classify(error) == Class::Permission
+/// Reads, validates and scores the first `limit` records, as a worker would.
+///
+/// # Errors
+/// The input can not be read; to stop is requested.
+pub fn score(
+    prepared: &Arc<Prepared>,
+    limit: u64,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Scored> {
+    let mut scored = Scored::default();
+    let mut worker = Worker::new(prepared.clone(), CHUNK_ROWS, Arc::new(Orders::default()));
+    let projection = prepared.projection();
+    for_each_chunk(prepared, projection, limit, interrupt, &mut |chunk| {
+        let results = worker.score_chunk(chunk)?;
+        scored.records += chunk.rows.num_rows() as u64;
+        scored.predicted += results.outputs.len() as u64;
+        scored.filtered += results.filtered;
+        for letter in results.dead_letters {
+            let key = (letter.code.into_owned(), letter.field);
+            *scored.dead_letters.entry(key).or_default() += 1;
+        }
+        Ok(())
+    })?;
+    Ok(scored)
+}
+
+/// Scores columns of the features, in the bundle's order, by the way that a run's records take.
+/// Every row must be one that the model takes.
+///
+/// # Errors
+/// One is not, or has an output that is not finite (78).
+pub fn score_columns(
+    bundle: &Bundle,
+    batch_size: usize,
+    columns: &[ArrayRef],
+) -> anyhow::Result<Outputs> {
+    let encoder = &bundle.encoder;
+    let encoded = encoder.encode(columns)?;
+    let rows = encoded.rejections.len();
+    let mut batch = Batch::new(batch_size, encoder.dense_width(), encoder.code_width());
+    let mut outputs = bundle.head.empty(rows);
+    for row in 0..rows {
+        if let Some(rejection) = &encoded.rejections[row] {
+            let feature = &encoder.features()[rejection.feature];
+            return Err(Failure::config(format!(
+                "row {row}, `{}`: {}, which the bundle rejects",
+                feature.column,
+                rejection.message(feature)
+            ))
+            .into());
+        }
+        batch.push("", row as u64, &encoded, row);
+        if batch.is_full() || row + 1 == rows {
+            let logits = batch.logits(&bundle.network, 0..batch.len())?;
+            for (index, logits) in logits.chunks_exact(bundle.head.logits()).enumerate() {
+                if !bundle.head.push(logits, &mut outputs) {
+                    let (_, row) = batch.record(index);
+                    let problem = format!("row {row}: the model's output is not finite");
+                    return Err(Failure::config(problem).into());
+                }
+            }
+            batch.clear();
+        }
+    }
+    Ok(outputs)
+}
+
+/// Passes the first `limit` records on, whatever the input is.
+fn for_each_chunk(
+    prepared: &Prepared,
+    projection: &Arc<Projection>,
+    limit: u64,
+    interrupt: &Interrupt,
+    visit: &mut dyn FnMut(&Chunk) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (records, keys) = match &prepared.input {
+        Input::Postgres(input) => {
+            return input.scan(projection, CHUNK_ROWS, Some(limit), &mut |chunk, _| {
+                interrupt.check()?;
+                visit(chunk)
+            });
+        }
+        Input::Parquet(input) => (input.rows().min(limit), Vec::new()),
+        Input::Queue(input) => {
+            let keys = input.first_waiting(&prepared.job, limit)?;
+            (keys.len() as u64, keys_as_input(&keys))
+        }
+    };
+    let slice = ShardSlice {
+        shard_no: 0,
+        first_ordinal: 0,
+        records,
+        duplicates: Vec::new(),
+        input: keys,
+    };
+    let mut reader = prepared.input.reader(projection, CHUNK_ROWS);
+    reader.begin(&slice)?;
+    while let Some(chunk) = reader.next_chunk()? {
+        interrupt.check()?;
+        visit(&chunk)?;
+    }
+    Ok(())
 }

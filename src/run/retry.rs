@@ -136,6 +136,19 @@ fn check_parent(ledger: &mut Ledger, parent: &Run) -> anyhow::Result<()> {
         let hint = "a run's dead letters are known once it is completed: `lamplighter run` goes on with it";
         return refuse(Class::Usage, format!("is {}", parent.state.as_str()), hint);
     }
+    if parent.pruned_at.is_some() {
+        let hint = "`lamplighter runs prune` goes on with it; run the date again";
+        return refuse(Class::Usage, "is being pruned".to_owned(), hint);
+    }
+    if let Some(at) = &parent.dead_letters_pruned_at {
+        let hint =
+            "`lamplighter run … --rescore --reason \"…\"` scores all records of the date again";
+        return refuse(
+            Class::Usage,
+            format!("has no dead letters any more: they were pruned at {at}"),
+            hint,
+        );
+    }
     match replaced_by(ledger, parent, parent.run_id)? {
         Some(other) => {
             let hint = "retry the dead letters of the run that consumers see";

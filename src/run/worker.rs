@@ -98,6 +98,26 @@ impl Worker {
         Ok((!self.orders.must_drop()).then_some(results))
     }
 
+    /// Scores records that are read already and repeat no id.
+    ///
+    /// # Errors
+    /// Filter or transform can not be evaluated (65 or 78).
+    pub(super) fn score_chunk(&mut self, chunk: &Chunk) -> anyhow::Result<Results> {
+        let records = chunk.rows.num_rows();
+        let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
+        let slice = ShardSlice {
+            shard_no: 0,
+            first_ordinal: chunk.first_ordinal,
+            records: records as u64,
+            duplicates: Vec::new(),
+            input: Vec::new(),
+        };
+        self.batch.clear();
+        self.take_chunk(&slice, chunk, &mut results)?;
+        self.infer_batch(&mut results);
+        Ok(results)
+    }
+
     fn take_chunk(
         &mut self,
         slice: &ShardSlice,

@@ -16,15 +16,17 @@ const ORDER: [&[&str]; 12] = [
     &["monitor"],
     &["ledger"],
     &["report"],
-    &["run"],
-    &["status"],
+    &["run", "scaffold"],
+    &["status", "check"],
     &["cli"],
     &["terminal"],
 ];
 
 /// Heavy crates, and the places that may know them.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("clap::", &["cli", "main.rs"]),
+    ("clap_complete::", &["cli/completions.rs"]),
+    ("clap_mangen::", &["cli/man.rs"]),
     ("indicatif::", &["terminal.rs"]),
     ("parquet::", &["source/parquet"]),
     ("polars", &["source/row_sql"]),

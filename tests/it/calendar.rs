@@ -14,7 +14,7 @@ use crate::harness::{Ended, Workspace, batch, linear_bundle, simple_job, write_p
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// A command that sees the time `time`, or the true one shifted by it.
-fn at<'a>(command: &'a mut Command, time: &str) -> &'a mut Command {
+pub fn at<'a>(command: &'a mut Command, time: &str) -> &'a mut Command {
     assert!(
         Path::new(LIBRARY).exists(),
         "libfaketime is not installed: `make test` installs it"

@@ -5,10 +5,14 @@
 mod commands;
 /// Which database a command means, and that no password is told.
 mod database;
+/// The examples of every help.
+mod examples;
 /// Exit codes and help.
 mod help;
 /// Who may write at the same time.
 mod lock;
+/// Completions and man pages.
+mod shells;
 /// What goes to standard output and what to standard error.
 mod streams;
 

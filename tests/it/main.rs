@@ -14,6 +14,8 @@ mod calendar;
 mod changed_input;
 /// Every fault many times over: `make chaos`.
 mod chaos;
+/// The deployment checklist: each item made to fail, and nothing written.
+mod check;
 /// Exit codes, help, streams, locks.
 mod command_line;
 /// The pages: links, commands, tables and queries.
@@ -45,12 +47,18 @@ mod postgres_harness;
 mod postgres_source;
 /// The queue as the source.
 mod queue;
+/// What is pruned in time, and what is erased on demand.
+mod retention;
 /// Dead letters that are scored again.
 mod retry;
 /// `filter` and `transform`.
 mod row_sql;
 /// Law 4, as properties.
 mod same_bits;
+/// `init`.
+mod scaffold;
+/// Schedules and the container: `cron/` and `Dockerfile`.
+mod schedules;
 /// Overlays, overrides, databases and dates.
 mod settings;
 /// Several processes on one run.

@@ -110,6 +110,14 @@ impl Connection for PostgresConnection {
         Ok(())
     }
 
+    fn overwrite_deleted(&mut self) -> Result<(), QueryError> {
+        Ok(())
+    }
+
+    fn scrub(&mut self) -> Result<(), QueryError> {
+        Ok(())
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), QueryError> {
         self.current = None;
         self.pool.close();

@@ -140,7 +140,8 @@ fn of_code(code: &str) -> Meaning {
         ),
         "42501" => never(
             Class::Permission,
-            "`lamplighter db roles` prints the grants that each role needs",
+            "`lamplighter db roles` prints the grants that each role needs; only \
+             lamplighter_custodian may prune and erase",
         ),
         "3D000" => never(
             Class::Config,

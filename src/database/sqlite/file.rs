@@ -1,7 +1,7 @@
 //! The database's file, and the lock that keeps a second writer out.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -69,16 +69,40 @@ const BACKFILL: &[u8] = b"backfill";
 /// How often whoever waits looks. Nothing tells of a lock that is let go.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// The file that the writer holds.
+fn lock_file(database: &Path) -> PathBuf {
+    // By whatever name it is called, a database has one lock.
+    let named = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
+    let mut path = named.into_os_string();
+    path.push(".lock");
+    PathBuf::from(path)
+}
+
+/// Whether a writer is at work. Nothing is made; the lock is held for no longer than it takes to ask.
+///
+/// # Errors
+/// I/O.
+pub fn has_writer(database: &Path) -> anyhow::Result<bool> {
+    let path = lock_file(database);
+    let context = || format!("cannot look at {}", path.display());
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error).with_context(context),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error).with_context(context),
+    }
+}
+
 /// Takes the writer's lock. The operating system drops it with the process, however it dies.
 ///
 /// # Errors
 /// Another process holds it, or to stop is requested (75); I/O.
 pub(super) fn lock(database: &Path, turn: Turn, interrupt: &Interrupt) -> anyhow::Result<File> {
-    // By whatever name it is called, a database has one lock.
-    let named = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
-    let mut path = named.into_os_string();
-    path.push(".lock");
-    let path = PathBuf::from(path);
+    let path = lock_file(database);
     let mut file = File::options()
         .create(true)
         .truncate(false)

@@ -27,7 +27,7 @@ use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use errors::Classified;
 
-pub use file::{Turn, file_of};
+pub use file::{Turn, file_of, has_writer};
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +250,38 @@ impl Connection for SqliteConnection {
             .block_on(sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut self.connection))
             .map(drop)
             .classified(|| format!("cannot prepare {}", self.name))
+    }
+
+    fn overwrite_deleted(&mut self) -> Result<(), QueryError> {
+        self.runtime
+            .block_on(sqlx::query("PRAGMA secure_delete = ON").fetch_one(&mut self.connection))
+            .map(drop)
+            .classified(|| format!("cannot prepare {}", self.name))
+    }
+
+    /// Writes the file anew: what was deleted is overwritten where it stood, but pages that were cut in
+    /// two may hold copies of rows. Then empties the write-ahead log.
+    fn scrub(&mut self) -> Result<(), QueryError> {
+        self.run("VACUUM")?;
+        let busy: i64 = self
+            .runtime
+            .block_on(
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection),
+            )
+            .and_then(|row| row.try_get(0))
+            .classified(|| format!("cannot empty the write-ahead log of {}", self.name))?;
+        if busy != 0 {
+            return Err(Failure::new(
+                Class::Temporary,
+                format!(
+                    "somebody reads {} all the time, so that its write-ahead log can not be emptied",
+                    self.name
+                ),
+            )
+            .hint("what was deleted is gone from the tables; do the same again when nobody reads")
+            .into());
+        }
+        Ok(())
     }
 
     fn close(self: Box<Self>) -> Result<(), QueryError> {

@@ -24,9 +24,32 @@ fn a_sink_arrives_as_it_is_written() {
     let command = job.sink.password_command.unwrap();
     assert_eq!(command, ["cat", "/run/secrets/password"]);
     assert_eq!(job.lease, Duration::from_secs(3_600));
-    assert_eq!(job.queue_retention, Duration::from_secs(14 * 86_400));
+    assert_eq!(job.retention.queue, Duration::from_secs(14 * 86_400));
     let job = load_text(JOB, &["retention.queue=0s"]).unwrap();
-    assert_eq!(job.queue_retention, Duration::ZERO);
+    assert_eq!(job.retention.queue, Duration::ZERO);
+    assert!(job.retention.runs.is_none() && job.retention.dead_letters.is_none());
+}
+
+#[test]
+fn what_is_to_be_pruned_is_said_key_by_key() {
+    let job = load_text(
+        JOB,
+        &[
+            "retention.runs=90d",
+            "retention.keep_runs=10",
+            "retention.dead_letters=4w",
+        ],
+    )
+    .unwrap();
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!(job.retention.runs, days(90));
+    assert_eq!(job.retention.keep_runs, 10);
+    assert_eq!(job.retention.dead_letters, days(28));
+    assert_eq!(job.retention.profiles, None);
+    assert_eq!(job.retention.reports, None);
+    let failure = load_text(JOB, &["retention.keep_runs=10"]).unwrap_err();
+    assert!(failure.to_string().contains("spares runs"), "{failure}");
+    assert!(load_text(JOB, &["retention.runs=90"]).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The files of a run's input, fixed when the run is planned.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -97,13 +98,27 @@ impl ParquetInput {
 
     /// Every column that a file has, the first of each name.
     pub fn schema(&self) -> Schema {
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
         let fields = self
             .files
             .iter()
             .flat_map(|file| file.metadata.schema().fields());
         let fields = fields.filter(|field| names.insert(field.name().clone()));
         Schema::new(fields.cloned().collect::<Vec<_>>())
+    }
+
+    /// Names that more than one column of a file has.
+    pub fn doubles(&self) -> HashSet<String> {
+        let mut doubles = HashSet::new();
+        for file in &self.files {
+            let mut names = HashSet::new();
+            for field in file.metadata.schema().fields() {
+                if !names.insert(field.name()) {
+                    doubles.insert(field.name().clone());
+                }
+            }
+        }
+        doubles
     }
 
     /// Number of rows of the run.

@@ -135,6 +135,29 @@ impl PostgresInput {
         }
     }
 
+    /// About how many rows there are, by the server's statistics. Asks for the right to read them.
+    ///
+    /// # Errors
+    /// Those of the database, such as that right (77).
+    pub fn estimated_rows(&self) -> anyhow::Result<u64> {
+        Ok(self.planned(self.sql.estimate(""))?.0 as u64)
+    }
+
+    /// Rows, and bytes of a row, that the server expects of a statement that explains itself.
+    pub(super) fn planned(&self, statement: String) -> anyhow::Result<(f64, f64)> {
+        let mut plan = String::new();
+        let explained = self.read(&[], |session| {
+            session.query_text(statement, &[], &mut |row| {
+                plan = row.get("QUERY PLAN")?;
+                Ok(())
+            })
+        });
+        self.explain(explained)?;
+        let plan: serde_json::Value = serde_json::from_str(&plan)?;
+        let number = |key: &str| plan[0]["Plan"][key].as_f64().unwrap_or_default();
+        Ok((number("Plan Rows"), number("Plan Width")))
+    }
+
     /// All columns, as they are stored; as bytes, which nothing takes, if they can not be read.
     pub fn schema(&self) -> Schema {
         let fields = self.columns.iter().map(|column| {

@@ -25,6 +25,6 @@ mod statements;
 mod types;
 
 pub use input::{PostgresInput, Relation};
-pub use locator::{LocatorWriter, Locators, part as part_of_locator};
+pub use locator::{LocatorWriter, Locators, part as part_of_locator, without as locator_without};
 pub use reader::PostgresReader;
 pub use scan::{Expected, ScanVisitor};

@@ -39,21 +39,10 @@ impl PostgresInput {
     /// The database's.
     pub fn expected(&self, projection: &Projection) -> anyhow::Result<Expected> {
         let selection = self.select(projection)?;
-        let statement = self.relation().explain(&selection);
-        let looked = self.read(&[], |session| {
-            let mut plan = String::new();
-            session.query_text(statement, &[], &mut |row| {
-                plan = row.get("QUERY PLAN")?;
-                Ok(())
-            })?;
-            Ok(plan)
-        });
-        let plan: serde_json::Value = serde_json::from_str(&self.explain(looked)?)?;
-        let number = |key: &str| plan[0]["Plan"][key].as_f64().unwrap_or_default();
-        let rows = number("Plan Rows");
+        let (rows, width) = self.planned(self.relation().estimate(selection.list()))?;
         Ok(Expected {
             rows: rows as u64,
-            bytes: (rows * number("Plan Width")) as u64,
+            bytes: (rows * width) as u64,
         })
     }
 

@@ -58,6 +58,11 @@ impl<'a> Selection<'a> {
         self.columns.iter().copied()
     }
 
+    /// The columns, as they follow SELECT.
+    pub(super) fn list(&self) -> &str {
+        &self.list
+    }
+
     /// Number of columns.
     pub(super) fn width(&self) -> usize {
         self.columns.len()
@@ -88,19 +93,6 @@ impl Relation {
             select += &format!(" LIMIT {limit}");
         }
         copy(&select)
-    }
-
-    /// The server's own plan of the scan, as JSON.
-    pub(super) fn explain(&self, selection: &Selection<'_>) -> String {
-        let list = match selection.list.is_empty() {
-            true => "1",
-            false => &selection.list,
-        };
-        let mut select = format!("EXPLAIN (FORMAT JSON) SELECT {list} FROM {}", self.from);
-        if let Some(condition) = &self.condition {
-            select += &format!(" WHERE ({condition}\n)");
-        }
-        select
     }
 
     /// The rows of the input in a range of places.
@@ -139,6 +131,15 @@ impl Relation {
             select += &self.and_condition();
         }
         Ok(copy(&select))
+    }
+
+    /// What the server thinks of reading these columns of all rows, as JSON.
+    pub(super) fn estimate(&self, list: &str) -> String {
+        let mut select = format!("EXPLAIN (FORMAT JSON) SELECT {list} FROM {}", self.from);
+        if let Some(condition) = &self.condition {
+            select += &format!(" WHERE ({condition}\n)");
+        }
+        select
     }
 
     fn and_condition(&self) -> String {

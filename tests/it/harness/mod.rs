@@ -53,7 +53,7 @@ pub fn repository() -> &'static Path {
 }
 
 /// A program that tests start. Debian has some where not every user's path leads.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
@@ -117,6 +117,23 @@ impl Workspace {
         command
             .args(arguments)
             .current_dir(self.directory.path())
+            .env_remove("DATABASE_URL")
+            .env_remove("DATABASE_URL_FILE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A line for a shell in the workspace, which finds the real binary; a pipe fails if a part of it does.
+    pub fn in_shell(&self, line: &str) -> Command {
+        let binary = Path::new(env!("CARGO_BIN_EXE_lamplighter"));
+        let own = binary.parent().expect("a directory").to_path_buf();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([own].into_iter().chain(std::env::split_paths(&path)));
+        let mut command = Command::new("bash");
+        command
+            .args(["-o", "pipefail", "-c", line])
+            .current_dir(self.directory.path())
+            .env("PATH", path.expect("directories"))
             .env_remove("DATABASE_URL")
             .env_remove("DATABASE_URL_FILE")
             .stdin(Stdio::null());

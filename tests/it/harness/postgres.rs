@@ -196,6 +196,13 @@ impl Cluster {
         directory.join("root.crt")
     }
 
+    /// Restarts the server as one that only follows another and takes no writes.
+    pub fn become_replica(&self) {
+        self.stop_immediately();
+        self.replace("standby.signal", "");
+        self.start_again();
+    }
+
     /// Writes a file of the data directory, as a file of the server's.
     fn replace(&self, name: &str, content: &str) {
         let mut child = as_server_user("sh")

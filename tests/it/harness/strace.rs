@@ -1,6 +1,6 @@
 //! Faults at a process's system calls, by `strace`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -35,6 +35,19 @@ pub fn count(command: &Command, calls: &[&str]) -> BTreeMap<String, u64> {
         *entry = count.max(*entry);
     }
     most
+}
+
+/// The system calls that an undisturbed process makes.
+pub fn names(command: &Command) -> BTreeSet<String> {
+    let workspace = Workspace::new();
+    let log = workspace.path("strace");
+    Ended::of(&mut traced(command, &log, "all", &[])).expect(0);
+    let log = fs::read_to_string(log).expect("what strace saw");
+    let calls = log.lines().filter_map(|line| {
+        let call = line.split_whitespace().nth(1)?;
+        call.split_once('(').map(|(call, _)| call.to_owned())
+    });
+    calls.collect()
 }
 
 /// Runs a command whose threads meet a fault, such as `signal=KILL` or `error=EIO`, at their

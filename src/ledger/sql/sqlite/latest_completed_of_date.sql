@@ -1,3 +1,3 @@
 SELECT run_id, planned, shard_size FROM runs
-WHERE job = ?1 AND logical_date = ?2 AND trial = 0 AND parent_run_id IS NULL AND state = 'completed'
+WHERE job = ?1 AND logical_date = ?2 AND trial = 0 AND parent_run_id IS NULL AND state = 'completed' AND pruned_at IS NULL
 ORDER BY generation DESC LIMIT 1

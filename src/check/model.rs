@@ -1,0 +1,194 @@
+//! The bundle, and whether it gives what its maker's framework gave.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use bytesize::ByteSize;
+
+use super::{Group, List, Looked, Request, Section, count, setting};
+use crate::error::Failure;
+use crate::job::Job;
+use crate::model::{Bundle, TestVectors};
+use crate::run::memory;
+use crate::run::probe::score_columns;
+
+const REFERENCE: &str = "reference.json";
+
+/// Returns the bundle, as a run of the job would load it.
+pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
+    let model = &request.job.model;
+    let mut section = list.group(Group::Model);
+    // What the digest should be is an item of its own.
+    let loaded = Bundle::load(&model.bundle, None, model.threshold);
+    let Some(bundle) = section.settle("bundle", loaded) else {
+        for item in ["digest", "test vectors", "reference profile"] {
+            section.not_looked_at(item, "bundle");
+        }
+        return None;
+    };
+    let threshold = match model.threshold {
+        Some(threshold) => format!(", threshold {threshold} of the job"),
+        None => String::new(),
+    };
+    let features = bundle.encoder.features().len() as u64;
+    section.passed(
+        "bundle",
+        format!(
+            "{} {}, {}, {}{threshold}",
+            bundle.name,
+            bundle.version,
+            count(bundle.network.parameters(), "parameter"),
+            count(features, "feature"),
+        ),
+    );
+    let line = setting("model", &format!("digest = \"{}\"", bundle.digest));
+    match &model.digest {
+        None => section.not_set_up("digest", "a changed bundle would go unnoticed", line),
+        Some(pinned) if *pinned == bundle.digest => {
+            section.passed("digest", format!("pinned and found: {pinned}"));
+        }
+        Some(pinned) => {
+            let found = &bundle.digest;
+            let problem = format!("the job pins {pinned}, the bundle has {found}");
+            section.failed_with("digest", &Failure::config(problem).into(), line);
+        }
+    }
+    look_at_vectors(request, &bundle, &mut section);
+    look_at_reference(&model.bundle, &mut section);
+    Some(bundle)
+}
+
+fn look_at_vectors(request: &Request<'_>, bundle: &Bundle, section: &mut Section<'_>) {
+    const ITEM: &str = "test vectors";
+    let Job {
+        model, batch_size, ..
+    } = &request.job;
+    let compared = || -> anyhow::Result<Option<(usize, f64)>> {
+        // Labels were expected under the bundle's own threshold.
+        let own = match model.threshold {
+            Some(_) => Some(Bundle::load(&model.bundle, None, None)?),
+            None => None,
+        };
+        let bundle = own.as_ref().unwrap_or(bundle);
+        let Some(vectors) = TestVectors::load(&model.bundle, bundle, request.interrupt)? else {
+            return Ok(None);
+        };
+        let outputs = score_columns(bundle, *batch_size, &vectors.columns)?;
+        let largest = vectors.compare(&outputs, &bundle.head)?;
+        Ok(Some((vectors.rows(), largest)))
+    };
+    match section.settle(ITEM, compared()) {
+        Some(Some((rows, largest))) => section.passed(
+            ITEM,
+            format!(
+                "{} reproduced, largest difference {largest:.1e}",
+                count(rows as u64, "row")
+            ),
+        ),
+        Some(None) => {
+            let path = model.bundle.join(crate::model::vectors::TEST_VECTORS);
+            section.not_set_up(
+                ITEM,
+                "nothing tells whether this host scores as the model's maker did",
+                format!(
+                    "write {}: fixtures/README.md has its columns",
+                    path.display()
+                ),
+            );
+        }
+        None => {}
+    }
+}
+
+fn look_at_reference(directory: &Path, section: &mut Section<'_>) {
+    const ITEM: &str = "reference profile";
+    let path = directory.join(REFERENCE);
+    let shown = path.display();
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return section.not_set_up(
+                ITEM,
+                "nothing to compare a night's data with",
+                format!("write {shown}"),
+            );
+        }
+        read => read.with_context(|| format!("cannot read {shown}")),
+    };
+    let parsed = text.and_then(|text| {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&text).map_err(
+            |error| {
+                Failure::config(format!("{shown} is no JSON object: {error}"))
+                    .hint(format!("write {shown} again, or remove it"))
+                    .into()
+            },
+        )
+    });
+    if let Some(reference) = section.settle(ITEM, parsed) {
+        let keys: Vec<&str> = reference.keys().map(String::as_str).collect();
+        section.passed(ITEM, format!("{REFERENCE} with {}", keys.join(", ")));
+    }
+}
+
+/// What a run would have in memory, in bytes.
+pub(super) struct Need {
+    pub(super) weights: u64,
+    pub(super) workers: u64,
+    /// Of each worker: the rows that it reads, and a batch on its way through the network.
+    pub(super) worker: u64,
+    /// Finished shards that wait for the database.
+    pub(super) results: u64,
+}
+
+impl Need {
+    pub(super) fn of(request: &Request<'_>, looked: &Looked) -> Option<Self> {
+        let prepared = looked.prepared.as_ref()?;
+        let job = &request.job;
+        let is_shared = request
+            .target
+            .as_ref()
+            .is_ok_and(|target| target.is_shared());
+        let records = looked.records.unwrap_or(job.shard_size);
+        let settings = memory::settings(job, prepared, records, None, is_shared);
+        let network = &prepared.bundle.network;
+        let number = size_of::<f32>() as u64;
+        let shards = settings.workers + settings.room + settings.committers.max(1);
+        Some(Self {
+            weights: network.parameters() * number,
+            workers: settings.workers as u64,
+            worker: settings.chunk_rows as u64 * prepared.bytes_per_row()
+                + job.batch_size as u64 * network.activations() * number,
+            results: shards as u64 * job.shard_size.min(records) * prepared.bytes_per_output(),
+        })
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.weights + self.workers * self.worker + self.results
+    }
+}
+
+/// Whether the model fits into what the job allows.
+pub(super) fn look_at_memory(request: &Request<'_>, looked: &Looked, list: &mut List) {
+    const ITEM: &str = "memory allowed";
+    let mut section = list.group(Group::Model);
+    let Some(need) = Need::of(request, looked) else {
+        return section.not_looked_at(ITEM, "columns");
+    };
+    let allowed = request.job.max_memory_bytes;
+    let finding = format!(
+        "about {}: weights {}, {} of {}, results {}; max_memory is {}",
+        ByteSize(need.total()),
+        ByteSize(need.weights),
+        count(need.workers, "worker"),
+        ByteSize(need.worker),
+        ByteSize(need.results),
+        ByteSize(allowed),
+    );
+    if need.total() <= allowed {
+        return section.passed(ITEM, finding);
+    }
+    let mebibytes = need.total().div_ceil(1 << 20);
+    let line = setting("run", &format!("max_memory = \"{mebibytes}MiB\""));
+    section.failed_with(ITEM, &Failure::config(finding).into(), line);
+}

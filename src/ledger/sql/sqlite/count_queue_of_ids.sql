@@ -1,0 +1,1 @@
+SELECT record_id FROM queue WHERE (?1 IS NULL OR job = ?1) AND record_id IN (SELECT value FROM json_each(?2))

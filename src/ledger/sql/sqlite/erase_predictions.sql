@@ -1,0 +1,1 @@
+DELETE FROM predictions WHERE run_id = ?1 AND record_id IN (SELECT value FROM json_each(?2))

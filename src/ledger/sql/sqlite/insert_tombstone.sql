@@ -1,0 +1,1 @@
+INSERT INTO tombstones (token, place, run_id, ordinal) VALUES (?1, ?2, ?3, ?4)

@@ -1,0 +1,1 @@
+DELETE FROM run_attempts WHERE run_id = ?1

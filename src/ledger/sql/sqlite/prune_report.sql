@@ -1,0 +1,1 @@
+DELETE FROM reports WHERE run_id = ?1

@@ -1,0 +1,1 @@
+UPDATE reports SET report = ?2 WHERE run_id = ?1
