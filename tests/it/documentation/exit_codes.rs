@@ -43,6 +43,13 @@ fn the_runbook_says_what_to_do_about_each() {
 }
 
 #[test]
+fn the_page_on_schedules_tells_what_each_does() {
+    let told = of_table("cron/README.md", "What each exit code does");
+    let missing: Vec<u16> = of_the_code().difference(&told).copied().collect();
+    assert!(missing.is_empty(), "not in cron/README.md: {missing:?}");
+}
+
+#[test]
 fn the_help_lists_the_same() {
     let help = Workspace::new().lamplighter(&["--help"]).expect(0).stdout;
     let (_, codes) = help.split_once("Exit codes:\n").expect("exit codes");

@@ -11,6 +11,8 @@ mod links;
 mod markdown;
 /// SQL, on both databases.
 mod queries;
+/// The first thing that a newcomer sees.
+mod report;
 /// TOML and JSON.
 mod settings;
 /// Every column of every table.

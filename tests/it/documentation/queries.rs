@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use super::markdown::{Block, pages};
+use super::markdown::{Block, Page, pages};
 use crate::harness::results::Results;
 use crate::harness::{Ended, repository};
 
@@ -73,6 +73,30 @@ fn every_query_runs(results: &Results, database: &str) {
         }
     }
     assert!(count > 10, "queries are shown in another way: {count}");
+}
+
+#[test]
+fn a_date_that_the_runbook_takes_away_is_seen_by_nobody_until_it_is_scored_again() {
+    let blocks = Page::read("cron/RUNBOOK.md").blocks_of("sql");
+    let by_hand = blocks.iter().find(|block| block.text.starts_with("UPDATE"));
+    let by_hand = &by_hand.expect("a block").text;
+    for results in Results::in_each() {
+        let fixtures = results.workspace.path("fixtures");
+        symlink(repository().join("fixtures"), fixtures).expect("a link");
+        results.workspace.copy_directory("jobs", "jobs");
+        let run = ["run", "jobs/flight-delay.toml", "--date", "2026-11-23"];
+        let seen = || results.value("SELECT count(*) FROM predictions_by_date");
+        results.lamplighter(&run).expect(0);
+        assert_ne!(seen(), "0");
+        results.execute(by_hand);
+        assert_eq!(seen(), "0");
+        results.lamplighter(&run).expect(79);
+        let status = results.lamplighter(&["status"]).expect(79).stdout;
+        assert!(status.contains("withheld"), "{status}");
+        let again = ["--rescore", "--reason", "the runbook says so"];
+        results.lamplighter(&[&run[..], &again].concat()).expect(0);
+        assert_ne!(seen(), "0");
+    }
 }
 
 #[test]
