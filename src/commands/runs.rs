@@ -9,6 +9,7 @@ use crate::cli::RunsCommand;
 use crate::error::{Class, Failure};
 use crate::ledger::verify::{Verification, verify};
 use crate::ledger::{Access, Attempt, Run, ShardRow};
+use crate::printable::one_line;
 use crate::report::text::grouped;
 
 /// Runs the command.
@@ -172,7 +173,7 @@ fn verdict(verification: &Verification) -> String {
         grouped(verification.unfinished),
     );
     for finding in &verification.findings {
-        let _ = writeln!(text, "    {finding}");
+        let _ = writeln!(text, "    {}", one_line(finding));
     }
     text
 }
