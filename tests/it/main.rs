@@ -45,6 +45,8 @@ mod retry;
 mod row_sql;
 /// Law 4, as properties.
 mod same_bits;
+/// What SECURITY.md promises.
+mod security;
 /// Overlays, overrides, databases and dates.
 mod settings;
 /// Several processes on one run.
