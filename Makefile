@@ -9,9 +9,10 @@ LAMPLIGHTER = $(TARGET)/release/lamplighter
 LOCKED = $(if $(CI),--locked)
 
 CARGO_DENY = 0.20.2
+CARGO_CYCLONEDX = 0.5.9
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help build run test programs chaos container smoke check fmt lint doc deny bench dist fixtures
+.PHONY: help build run test programs chaos container smoke check fmt lint doc deny sbom bench dist fixtures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,12 +71,24 @@ doc:
 deny:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY) --root target/tools
 	cargo deny $(LOCKED) check bans licenses sources
+	@tests/banned.sh
 	@if cargo deny $(LOCKED) fetch db >/dev/null 2>&1; then \
 	    echo "cargo deny check advisories"; \
 	    cargo deny $(LOCKED) check advisories; \
 	else \
 	    echo "advisories NOT checked: their database cannot be reached from here"; \
 	fi
+
+# For the system that it is made on, like the binary. Where this directory is on this machine concerns
+# nobody who gets it.
+SBOM = $(TARGET)/sbom/lamplighter.cdx.json
+sbom: ## the bill of materials of the locked dependencies (CycloneDX), into target/sbom/
+	@command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx@$(CARGO_CYCLONEDX) --root target/tools || { \
+	    echo "NOT made: cargo-cyclonedx is not installed and can not be fetched from here" >&2; exit 1; }
+	@mkdir -p $(dir $(SBOM))
+	cargo cyclonedx --format json --spec-version 1.5 --no-build-deps -q --override-filename lamplighter-sbom
+	@sed 's|file://$(CURDIR)|file:///lamplighter|g' lamplighter-sbom.json >$(SBOM) && rm lamplighter-sbom.json
+	@tests/sbom.sh $(abspath $(SBOM))
 
 RUNS = 10
 BENCH_DATABASE = $(TARGET)/bench.db

@@ -27,6 +27,7 @@
 //! |---|---|
 //! | [`cli`], [`terminal`], [`commands`] | arguments; the streams; one file for each subcommand |
 //! | [`error`], [`interrupt`] | classes of failure with their exit codes; signals and deadlines |
+//! | [`printable`] | text from outside, made safe to show |
 //! | [`fault`] | faults on demand, for tests |
 //! | [`job`] | the job file, and what it means |
 //! | [`database`] | SQLite and Postgres behind one blocking face |
@@ -81,6 +82,7 @@ pub mod job;
 pub mod ledger;
 pub mod model;
 pub mod monitor;
+pub mod printable;
 pub mod record;
 pub mod report;
 pub mod run;

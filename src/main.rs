@@ -7,8 +7,10 @@ use lamplighter::cli::Cli;
 use lamplighter::interrupt::Interrupt;
 use lamplighter::terminal::Terminal;
 use lamplighter::{commands, error, model};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 fn main() -> ExitCode {
+    leave_no_core();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -29,4 +31,12 @@ fn main() -> ExitCode {
         terminal.error(&error);
         error::classify(&error).exit_code()
     }))
+}
+
+/// A core would hold passwords and people's data, and lie in the working directory for anybody. A
+/// debugger does not need it.
+fn leave_no_core() {
+    // Who may not lower a limit is no worse off than before.
+    let _ = getrlimit(Resource::RLIMIT_CORE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_CORE, 0, most));
 }

@@ -44,6 +44,34 @@ impl fmt::Display for Stage {
 /// The code of a duplicate's dead letter. Duplicates do not count against `max_dead_letters`.
 pub const DUPLICATE_ID: &str = "duplicate_id";
 
+/// The longest id that is stored, in bytes. Postgres keeps ids in an index whose entries may have
+/// 2,704; what is one database's is the other's.
+pub const LONGEST_ID: usize = 2_048;
+
+/// Why an id can not be stored, if it can not.
+pub fn unstorable(id: &str) -> Option<String> {
+    if id.contains('\0') {
+        // Postgres holds no such text.
+        return Some("the id holds the character U+0000, shown here as U+FFFD".to_owned());
+    }
+    (id.len() > LONGEST_ID).then(|| {
+        format!(
+            "the id has {} bytes, the limit is {LONGEST_ID}; its beginning is shown here",
+            id.len()
+        )
+    })
+}
+
+/// The part of an id that can not be stored that stands for it in its dead letter.
+pub fn stand_in(id: &str) -> String {
+    const SHOWN_CHARACTERS: usize = 100;
+    let id = id.replace('\0', "\u{FFFD}");
+    match id.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) if id.len() > LONGEST_ID => format!("{}…", &id[..end]),
+        _ => id,
+    }
+}
+
 /// A record that could not be scored, and why. Carries no value of the record but its id: values
 /// may be personal data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

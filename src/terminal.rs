@@ -12,6 +12,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Format, GlobalOptions, LogFormat};
 use crate::error;
+use crate::printable;
 use crate::report::text::grouped;
 use crate::run::Progress;
 
@@ -34,14 +35,17 @@ impl Terminal {
             1 => LevelFilter::DEBUG,
             _ => LevelFilter::TRACE,
         };
-        let writer = bars.clone();
+        let (writer, log_format) = (bars.clone(), options.log_format);
         let logs = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
             .with_ansi(false)
             // A log that nobody reads any more must not end the run.
             .log_internal_errors(false)
-            .with_writer(move || AroundBars(writer.clone()));
+            .with_writer(move || AroundBars {
+                bars: writer.clone(),
+                log_format,
+            });
         // The one refusal there can be is a subscriber that is set already, and then logs work too.
         let _ = match options.log_format {
             LogFormat::Text => logs.try_init(),
@@ -86,16 +90,16 @@ impl Terminal {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self.format {
-            Format::Json => self.print(&serde_json::to_string(json)?),
-            Format::Text => self.print(&printable(&text())),
+            Format::Json => self.print(&printable::json(&serde_json::to_string(json)?)),
+            Format::Text => self.print(&printable::text(&text())),
         }
         .context("cannot write to standard output; what the ledger holds is not affected")
     }
 
     /// Tells an error, with its hint and exit code.
     pub fn error(&self, error: &anyhow::Error) {
-        let message = printable(&format!("{error:#}"));
-        let hint = error::hint(error).map(printable);
+        let message = printable::text(&format!("{error:#}"));
+        let hint = error::hint(error).map(printable::text);
         match self.log_format {
             LogFormat::Json => {
                 let line = serde_json::json!({
@@ -108,9 +112,9 @@ impl Terminal {
                 say(&line.to_string());
             }
             LogFormat::Text => {
-                say(&format!("error: {message}"));
+                say(&indented(&format!("error: {message}")));
                 if let Some(hint) = hint {
-                    say(&format!("hint: {hint}"));
+                    say(&indented(&format!("hint: {hint}")));
                 }
             }
         }
@@ -251,12 +255,29 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes to standard error without tearing a progress bar.
-struct AroundBars(MultiProgress);
+/// With all lines but the first set in, so that none passes for a message of its own.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n  ")
+}
+
+/// Writes events to standard error, each on one line, without tearing a progress bar.
+struct AroundBars {
+    bars: MultiProgress,
+    log_format: LogFormat,
+}
 
 impl Write for AroundBars {
+    /// Takes one event, with the line end after it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
+        let event = String::from_utf8_lossy(bytes);
+        let event = event.strip_suffix('\n').unwrap_or(&event);
+        let line = match self.log_format {
+            LogFormat::Text => printable::one_line(event),
+            LogFormat::Json => printable::json(event),
+        };
+        self.bars
+            .suspend(|| io::stderr().write_all(format!("{line}\n").as_bytes()))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -265,16 +286,5 @@ impl Write for AroundBars {
 }
 
 fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
-    printable(&error::panic_message(panic.payload()))
-}
-
-/// Text from outside (file names, column names) must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' => "\n".to_owned(),
-            control if control.is_control() => control.escape_default().to_string(),
-            other => other.to_string(),
-        })
-        .collect()
+    error::panic_message(panic.payload())
 }

@@ -11,6 +11,7 @@ use super::{Invocation, find_run, look, retry, tell_pruned};
 use crate::cli::{DeadLettersCommand, DeadLettersOptions, ExportOptions};
 use crate::error::{Class, Failure};
 use crate::ledger::{DeadLetterFilter, Ledger, StoredDeadLetter};
+use crate::printable;
 use crate::terminal::Terminal;
 
 /// Runs the command.
@@ -124,7 +125,7 @@ fn table(letters: &[StoredDeadLetter]) -> String {
             letter.stage,
             letter.code,
             cell(letter.field.as_deref()),
-            letter.message
+            cell(Some(&letter.message))
         );
     }
     text
@@ -132,7 +133,7 @@ fn table(letters: &[StoredDeadLetter]) -> String {
 
 /// A text from outside as one cell: whatever it holds, it stays on its line.
 fn cell(text: Option<&str>) -> String {
-    text.unwrap_or("-").replace(['\n', '\t'], " ")
+    printable::one_line(text.unwrap_or("-"))
 }
 
 fn export(ledger: &mut Ledger, options: &ExportOptions, terminal: &Terminal) -> anyhow::Result<()> {
@@ -173,7 +174,7 @@ fn each_line(
     let mut written = 0;
     ledger.for_each_dead_letter(run_id, options.code.as_deref(), |letter| {
         written += 1;
-        write(&serde_json::to_string(letter)?)
+        write(&printable::json(&serde_json::to_string(letter)?))
     })?;
     Ok(written)
 }

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 use crate::cli::{Cli, Command, GlobalOptions, JobOptions, LogFormat};
 use crate::database::postgres::has_password_in_url;
-use crate::database::read_url;
+use crate::database::{read_url, variable};
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LoadOptions};
@@ -111,7 +111,7 @@ fn database_url(global: &GlobalOptions, of_job: Option<&str>) -> anyhow::Result<
         }
         return Ok(url.clone());
     }
-    if let Some(url) = env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()) {
+    if let Some(url) = variable("DATABASE_URL")? {
         return Ok(url);
     }
     if let Some(path) = env::var_os("DATABASE_URL_FILE") {

@@ -10,6 +10,7 @@ use crate::error::{Class, Failure};
 use crate::job::Schedule;
 use crate::ledger::verify::{Verification, verify};
 use crate::ledger::{Access, Attempt, KnownJob, Ledger, Run, ShardRow};
+use crate::printable::one_line;
 use crate::report::text::grouped;
 use crate::status::missing::{MissingDate, Range, missing_dates};
 
@@ -280,7 +281,7 @@ fn verdict(verification: &Verification) -> String {
         );
     }
     for finding in &verification.findings {
-        let _ = writeln!(text, "    {finding}");
+        let _ = writeln!(text, "    {}", one_line(finding));
     }
     text
 }

@@ -20,10 +20,15 @@ pub use crate::error::{QueryError, Retry};
 pub use identifier::Identifier;
 pub use value::{Cell, ColumnType, FromCell, Row, Table, Value};
 
-use std::fs;
+use std::env::{self, VarError};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context;
+
+use crate::error::Failure;
 
 /// A statement in both dialects; parameters are `?1, ?2, …` and `$1, $2, …`.
 #[derive(Clone, Copy, Debug)]
@@ -93,14 +98,55 @@ pub type RowProducer<'a> = dyn FnMut(&mut RowSink<'_>) -> Result<(), QueryError>
 /// Takes one row.
 pub type RowSink<'a> = dyn FnMut(&[Value<'_>]) -> Result<(), QueryError> + 'a;
 
+/// The longest file that is read for a URL; real ones take a line.
+const LONGEST_URL_FILE: u64 = 64 << 10;
+
 /// A database's URL from a file that holds nothing else; `key` says who names the file.
 ///
+/// Others may be able to read it: Kubernetes mounts secrets so, where nobody else is. On a host it
+/// is a mistake, so it is told.
+///
 /// # Errors
-/// It can not be read (74 or 77).
+/// It can not be read (74 or 77), or is no URL (78).
 pub fn read_url(key: &str, path: &Path) -> anyhow::Result<String> {
-    let url = fs::read_to_string(path)
-        .with_context(|| format!("cannot read {key} {}", path.display()))?;
-    Ok(url.trim().to_owned())
+    let context = || format!("cannot read {key} {}", path.display());
+    let file = File::open(path).with_context(context)?;
+    let mode = file.metadata().with_context(context)?.permissions().mode();
+    let mut bytes = Vec::new();
+    file.take(LONGEST_URL_FILE + 1)
+        .read_to_end(&mut bytes)
+        .with_context(context)?;
+    let refused = |why: &str| {
+        Failure::config(format!("{key} {} {why}", path.display()))
+            .hint("the file holds the address of the database and nothing else")
+    };
+    if bytes.len() as u64 > LONGEST_URL_FILE {
+        return Err(refused(&format!("has more than {LONGEST_URL_FILE} bytes")).into());
+    }
+    let url = String::from_utf8(bytes).map_err(|_| refused("is not UTF-8"))?;
+    let url = url.trim();
+    if mode & 0o007 != 0 && postgres::has_password_in_url(url) {
+        tracing::warn!(
+            path = %path.display(),
+            "every user of this host can read or change this file, which holds a password; chmod 600 it (in Kubernetes: defaultMode: 0440)"
+        );
+    }
+    Ok(url.to_owned())
+}
+
+/// A variable of the environment; an empty one counts as none.
+///
+/// # Errors
+/// It is not UTF-8 (78): to pass it over would be to mean another database.
+pub fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Failure::config(format!(
+            "the environment variable {name} is not UTF-8"
+        ))
+        .hint("set it anew, or unset it")),
+    }
 }
 
 /// Between half of `pause` and all of it, so that those who met do not meet again.

@@ -4,7 +4,8 @@
 //! Invariants: the whole file is checked, overlays that are not chosen included; `${VAR}` is
 //! replaced only in what is used; the only I/O is reading the file.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use toml::de::DeValue;
@@ -14,6 +15,9 @@ use super::document::{self, Document, Entry, OVERLAYS};
 use super::places::{Origin, Place, Places};
 use super::spec::JobSpec;
 use crate::error::{Class, Failure, classify_io};
+
+/// The longest job file that is read, in bytes.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// What is laid over the job file, and where its variables come from.
 pub struct LoadOptions<'a> {
@@ -53,14 +57,24 @@ pub fn load(path: &Path, options: &LoadOptions<'_>) -> Result<(JobSpec, Places),
 }
 
 fn read(path: &Path, file: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|opened| opened.take(LONGEST_FILE + 1).read_to_string(&mut text));
+    read.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::config(format!("no job file at {file}")),
         io::ErrorKind::IsADirectory => {
             Failure::config(format!("{file} is a directory, not a job file"))
         }
         io::ErrorKind::InvalidData => Failure::config(format!("{file}: a job file must be UTF-8")),
         _ => Failure::new(classify_io(&error), format!("cannot read {file}: {error}")),
-    })
+    })?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(Failure::config(format!(
+            "{file}: a job file has at most {} MiB",
+            LONGEST_FILE >> 20
+        )));
+    }
+    Ok(text)
 }
 
 fn chosen<'text>(

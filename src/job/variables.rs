@@ -28,8 +28,8 @@ pub fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Exp
             .split_once('}')
             .filter(|(name, _)| is_name(name))
             .ok_or("`${` is not followed by a variable's name and `}`; a literal `${` is written `$${`")?;
-        let value =
-            lookup(name).ok_or_else(|| format!("the environment variable `{name}` is not set"))?;
+        let value = lookup(name)
+            .ok_or_else(|| format!("the environment variable `{name}` is not set, or not UTF-8"))?;
         expanded.text.push_str(before);
         expanded.text.push_str(&value);
         expanded.variables.push(name.to_owned());

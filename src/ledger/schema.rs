@@ -101,7 +101,11 @@ fn create_schema(target: &Target) -> anyhow::Result<()> {
     };
     let schema = Identifier::schema(name)?;
     let mut session = pool.checkout()?;
-    session.begin(&TransactionOptions::default())?;
+    // Otherwise what this asks for would be looked up where the role's own path leads.
+    session.begin(&TransactionOptions {
+        schema: Some(schema.clone()),
+        ..TransactionOptions::default()
+    })?;
     session.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended('lamplighter:create:' || $1, 0))",
         &[name.into()],

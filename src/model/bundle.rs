@@ -111,6 +111,10 @@ pub struct Bundle {
 const MODEL_TOML: &str = "model.toml";
 const WEIGHTS: &str = "model.safetensors";
 
+/// The longest description that is parsed, in bytes; parsed it takes some twenty times as much. It has
+/// room for about three million categories.
+const LONGEST_DESCRIPTION: usize = 32 << 20;
+
 impl Bundle {
     /// Loads the bundle in `directory`; `threshold` overrides the bundle's own.
     ///
@@ -135,7 +139,16 @@ impl Bundle {
             .into());
         }
         let shown = directory.join(MODEL_TOML).display().to_string();
-        let text = std::str::from_utf8(file(&files, directory, MODEL_TOML)?)
+        let text = file(&files, directory, MODEL_TOML)?;
+        if text.len() > LONGEST_DESCRIPTION {
+            return Err(Failure::config(format!(
+                "{shown} has {} bytes, the limit is {LONGEST_DESCRIPTION}",
+                text.len()
+            ))
+            .hint("leave out categories that are rare: they are \"other\"")
+            .into());
+        }
+        let text = std::str::from_utf8(text)
             .map_err(|error| Failure::config(format!("{shown}: {error}")))?;
         let spec: BundleSpec = toml::from_str(text)
             .map_err(|error| Failure::config(format!("{shown}: {}", explain(&error, text))))?;
@@ -239,10 +252,29 @@ fn read_files(directory: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         if name.starts_with('.') || !path.is_file() {
             continue;
         }
+        refuse_pickle(&path)?;
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         files.insert(name, bytes);
     }
     Ok(files)
+}
+
+/// Names under which pickles are shipped. None is read here, and none is passed on with a bundle to
+/// somebody who would load it.
+const PICKLES: [&str; 8] = [
+    "pt", "pth", "ckpt", "bin", "pkl", "pickle", "joblib", "dill",
+];
+
+fn refuse_pickle(path: &Path) -> Result<(), Failure> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    if !PICKLES.contains(&extension.to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(Failure::config(format!(
+        "{}: a bundle holds no pickles: to load one is to run the code in it",
+        path.display()
+    ))
+    .hint("take the file out of the bundle; weights are in model.safetensors"))
 }
 
 fn file<'files>(

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 
 use super::RunReport;
 use crate::monitor::stats::Summary;
+use crate::printable::one_line;
 
 /// At most so many kinds of dead letters, and columns with notes, are shown; the JSON has all.
 const LONGEST_LIST: usize = 12;
@@ -29,10 +30,11 @@ fn write_report(out: &mut String, report: &RunReport) -> fmt::Result {
     writeln!(
         out,
         "  {} (exit code {})",
-        ending.explanation, ending.exit_code
+        one_line(&ending.explanation),
+        ending.exit_code
     )?;
     if let Some(reason) = &report.reason {
-        writeln!(out, "  scored again: {reason}")?;
+        writeln!(out, "  scored again: {}", one_line(reason))?;
     }
     if let Some(retry) = &report.retry {
         writeln!(
@@ -90,7 +92,7 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
         let field = kind
             .field
             .as_deref()
-            .map_or_else(String::new, |field| format!(" {field}"));
+            .map_or_else(String::new, |field| format!(" {}", one_line(field)));
         writeln!(
             out,
             "      {:>12}  {}/{}{field}",
@@ -116,7 +118,8 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
         for (column, notes) in report.columns.iter().take(LONGEST_LIST) {
             writeln!(
                 out,
-                "    {column:<22}{:>12}{:>12}{:>12}",
+                "    {:<22}{:>12}{:>12}{:>12}",
+                one_line(column),
                 grouped(notes.imputed),
                 grouped(notes.clamped),
                 grouped(notes.unknown)
@@ -131,7 +134,11 @@ fn write_outputs(out: &mut String, report: &RunReport) -> fmt::Result {
     let outputs = &report.outputs;
     section(out, "predictions")?;
     for (label, count) in &outputs.labels {
-        line(out, label, share(*count, report.counts.predicted))?;
+        line(
+            out,
+            &one_line(label),
+            share(*count, report.counts.predicted),
+        )?;
     }
     for (what, summary) in [("score", &outputs.scores), ("value", &outputs.values)] {
         if let Some(summary) = summary {

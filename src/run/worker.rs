@@ -22,7 +22,7 @@ use super::results::Results;
 use crate::fault::{self, Place};
 use crate::features::{Encoded, Rejection};
 use crate::ledger::ShardSlice;
-use crate::record::{DUPLICATE_ID, DeadLetter, Stage};
+use crate::record::{DUPLICATE_ID, DeadLetter, Stage, stand_in, unstorable};
 use crate::source::{Chunk, Unreadable};
 
 /// What workers are told, by whoever hands out shards.
@@ -138,9 +138,7 @@ impl Worker {
                 let ids = prepared.ids(&chunk.rows)?;
                 results.dead_letters.push(DeadLetter {
                     ordinal: chunk.first_ordinal,
-                    record_id: ids
-                        .is_valid(0)
-                        .then(|| ids.value(0).replace('\0', "\u{FFFD}")),
+                    record_id: ids.is_valid(0).then(|| stand_in(ids.value(0))),
                     stage: Stage::Validate,
                     code: "validation_failed".into(),
                     field: None,
@@ -211,15 +209,14 @@ impl Worker {
     ) -> Fate {
         let EncodedRows { ids, kept, encoded } = rows;
         let record_id = ids.is_valid(row).then(|| ids.value(row));
-        if let Some(nul) = record_id.filter(|id| id.contains('\0')) {
-            // Postgres holds no such text, and what is one database's is the other's.
+        if let Some((id, problem)) = record_id.and_then(|id| Some((id, unstorable(id)?))) {
             return Fate::DeadLetter(DeadLetter {
                 ordinal,
-                record_id: Some(nul.replace('\0', "\u{FFFD}")),
+                record_id: Some(stand_in(id)),
                 stage: Stage::Read,
                 code: "invalid_id".into(),
                 field: None,
-                message: "the id holds the character U+0000, shown here as U+FFFD".to_owned(),
+                message: problem,
             });
         }
         let read = |code: &'static str, field: Option<&str>, message: &str| {

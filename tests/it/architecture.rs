@@ -8,7 +8,7 @@ use crate::harness::repository;
 /// Rooms from the first stage to the last: a room may know those before it, never those after it.
 /// Rooms of one line know nothing of each other's order.
 const ORDER: [&[&str]; 12] = [
-    &["error", "interrupt", "suggest"],
+    &["error", "interrupt", "printable", "suggest"],
     &["record", "job"],
     &["database"],
     &["source", "features"],

@@ -59,6 +59,8 @@ mod same_bits;
 mod scaffold;
 /// Schedules and the container: `cron/` and `Dockerfile`.
 mod schedules;
+/// What SECURITY.md promises.
+mod security;
 /// Overlays, overrides, databases and dates.
 mod settings;
 /// Several processes on one run.

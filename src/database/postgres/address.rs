@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::password::{Login, Source};
 use super::url::{self, Parts};
+use crate::database::variable;
 use crate::error::Failure;
 use crate::suggest;
 
@@ -21,6 +22,19 @@ const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_APPLICATION: &str = "lamplighter";
 /// Where distributions and Postgres itself put the server's socket.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+/// What the environment may say; none of it is passed over because it is not understood.
+const VARIABLES: [&str; 10] = [
+    "PGHOST",
+    "PGPORT",
+    "PGUSER",
+    "PGPASSWORD",
+    "PGPASSFILE",
+    "PGDATABASE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+];
 const MODES: [(&str, PgSslMode); 4] = [
     ("disable", PgSslMode::Disable),
     ("require", PgSslMode::Require),
@@ -63,6 +77,9 @@ impl Address {
     /// Something in the URL or the environment is not understood, or a certificate's file is not
     /// there (78). No message holds the URL.
     pub fn parse(url: &str, password_command: Option<&[String]>) -> Result<Self, Failure> {
+        for name in VARIABLES {
+            variable(name)?;
+        }
         Self::from_parts(url, password_command, &|name| env::var(name).ok())
     }
 

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 /// The longest first line that is read.
 const LONGEST: u64 = 64 * 1024;
+/// The longest password file that is read.
+const LONGEST_FILE: u64 = 1 << 20;
 
 /// The places to look for the password, in order of precedence.
 #[derive(Clone, Default)]
@@ -72,8 +74,16 @@ fn read(file: &Path) -> Result<String, Failure> {
         let message = format!("cannot read the password file {}: {error}", file.display());
         Failure::new(class, message)
     };
-    let mode = fs::metadata(file).map_err(refused)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    let metadata = fs::metadata(file).map_err(refused)?;
+    // It is read for each connection: a pipe would be empty the second time, or never end.
+    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
+        let message = format!(
+            "the password file {} is not a file of at most {LONGEST_FILE} bytes",
+            file.display()
+        );
+        return Err(Failure::config(message));
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
         let message = format!("others can read the password file {}", file.display());
         return Err(
             Failure::new(Class::Permission, message).hint(format!("chmod 600 {}", file.display()))

@@ -31,7 +31,7 @@ use super::results::Results;
 use super::worker::Orders;
 use crate::error::{Class, Failure};
 use crate::ledger::ShardSlice;
-use crate::record::{DeadLetter, Stage};
+use crate::record::{DeadLetter, Stage, stand_in};
 use message::Answer;
 
 pub use child::{confine, serve};
@@ -287,8 +287,7 @@ impl Isolation {
     /// Identity of a part's one record, if looking for it does not fail.
     fn id_of(&self, part: &ShardSlice) -> Option<String> {
         let id = self.prepared.id_of(part).ok().flatten()?;
-        // Postgres holds no such text.
-        Some(id.replace('\0', "\u{FFFD}"))
+        Some(stand_in(&id))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The files of a run's input, fixed when the run is planned.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use super::content::{Content, Stamp};
 use super::footer::{check_claims, check_columns};
 use super::guarded;
 use super::headers::CheckedFile;
-use crate::error::{Class, Failure};
+use super::listing::list;
+use crate::error::Failure;
 use crate::interrupt::Interrupt;
 
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -311,92 +312,4 @@ fn footer_bytes(file: &mut File, path: &Path) -> anyhow::Result<(u64, Vec<u8>)> 
         .and_then(|_| file.read_exact(&mut footer))
         .with_context(context)?;
     Ok((size_bytes, footer))
-}
-
-/// Name (relative to the input's root) and path of each file that `pattern` means, sorted by name.
-fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let path = Path::new(pattern);
-    if path.is_file() {
-        let name = path.file_name().unwrap_or_default();
-        return Ok(vec![(
-            name.to_string_lossy().into_owned(),
-            path.to_path_buf(),
-        )]);
-    }
-    let is_directory = path.is_dir();
-    let (root, glob) = if is_directory {
-        let escaped = glob::Pattern::escape(pattern.trim_end_matches('/'));
-        (path.to_path_buf(), format!("{escaped}/**/*.parquet"))
-    } else {
-        (fixed_root(pattern), pattern.to_owned())
-    };
-    // As in a shell: what is hidden is not meant.
-    let options = glob::MatchOptions {
-        require_literal_leading_dot: true,
-        ..glob::MatchOptions::default()
-    };
-    let matches = glob::glob_with(&glob, options).map_err(|error| {
-        Failure::config(format!(
-            "[source] path: `{pattern}` is not a valid pattern: {error}"
-        ))
-    })?;
-    let mut files = Vec::new();
-    for entry in matches {
-        let path = entry.map_err(|error| {
-            let path = error.path().display().to_string();
-            anyhow::Error::from(std::io::Error::from(error)).context(format!("cannot list {path}"))
-        })?;
-        // A file that can not be looked at must not be passed over.
-        let metadata =
-            fs::metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?;
-        if metadata.is_dir() && !is_directory && pattern.ends_with(".parquet") {
-            return Err(Failure::config(format!(
-                "[source] path `{pattern}` matches the directory {}",
-                path.display()
-            ))
-            .hint("a data set that is a directory is matched by its files, with `/*.parquet` at the end")
-            .into());
-        }
-        let name = path.strip_prefix(&root).unwrap_or(&path);
-        if metadata.is_file() && !(is_directory && is_work_in_progress(name)) {
-            files.push((name.to_string_lossy().into_owned(), path));
-        }
-    }
-    if files.is_empty() {
-        return Err(Failure::new(
-            Class::NoInput,
-            format!("no file matches [source] path `{pattern}`"),
-        )
-        .hint(format!(
-            "relative paths start at the working directory, {}; `wait_for` waits for input that comes late",
-            std::env::current_dir().unwrap_or_default().display()
-        ))
-        .into());
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Whether a name is one that writers use for what is not finished, such as `_temporary/0/x`.
-fn is_work_in_progress(name: &Path) -> bool {
-    name.components().any(|component| {
-        component
-            .as_os_str()
-            .to_string_lossy()
-            .starts_with(['.', '_'])
-    })
-}
-
-/// The directories before the first one with a wildcard.
-fn fixed_root(pattern: &str) -> PathBuf {
-    let mut root = PathBuf::new();
-    let mut components = Path::new(pattern).components().peekable();
-    while let Some(component) = components.next() {
-        let text = component.as_os_str().to_string_lossy();
-        if components.peek().is_none() || text.contains(['*', '?', '[']) {
-            break;
-        }
-        root.push(component);
-    }
-    root
 }

@@ -2,7 +2,8 @@
 //!
 //! [`ParquetInput::open`] fixes the input: which files, in which order, of which size, with which
 //! footer; `content` tells whether a file is still the same. Ordinals count the rows through all files in
-//! that order. [`manifest`] makes the list, [`mod@projection`] decides which columns are read as which
+//! that order. [`manifest`] makes the list
+//! of what `listing` finds, [`mod@projection`] decides which columns are read as which
 //! types, [`reader`] reads slices, [`picked`] single rows; [`rows`] writes the rows of one file as JSON.
 //!
 //! Malformed files are data (exit 65), never a crash: arrow-rs treats panics on malformed input as
@@ -17,6 +18,7 @@ mod deltas;
 mod footer;
 mod format;
 mod headers;
+mod listing;
 pub mod manifest;
 mod pages;
 pub mod picked;

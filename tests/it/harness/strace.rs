@@ -64,6 +64,14 @@ pub fn disturb(command: &Command, call: &str, fault: &str, when: &str) -> (Ended
     (ended, has_struck)
 }
 
+/// Runs a command and returns its calls of these names, one a line, in all its processes.
+pub fn seen(command: &Command, calls: &str) -> (Ended, String) {
+    let workspace = Workspace::new();
+    let log = workspace.path("strace");
+    let ended = Ended::of(&mut traced(command, &log, calls, &[]));
+    (ended, fs::read_to_string(log).expect("what strace saw"))
+}
+
 fn traced(command: &Command, log: &PathBuf, calls: &str, more: &[&str]) -> Command {
     let program = super::find_program("strace")
         .expect("strace is not installed: `make test` installs it, or `make programs` alone");

@@ -51,7 +51,7 @@ fn run(workspace: &Workspace) -> Ended {
 }
 
 /// Runs a command under limits of memory and processor time.
-fn confined(command: &Command) -> Ended {
+pub fn confined(command: &Command) -> Ended {
     let script = format!(
         "ulimit -c 0 && ulimit -v {MEMORY_KIB} && ulimit -t {SECONDS} && exec \"$0\" \"$@\""
     );

@@ -1,10 +1,12 @@
 //! CSV: a line of column names, then one record a line (or more, where a quoted cell holds line
 //! ends).
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::Context;
 use csv::{ErrorKind, ReaderBuilder, StringRecord};
@@ -13,6 +15,25 @@ use super::{PushedRecord, check_id, no_id};
 use crate::error::Failure;
 use crate::source::queue::json::is_number;
 use crate::suggest::nearest;
+
+/// The longest record that is read, in bytes: the reader has room for whatever comes before the
+/// next line end.
+const LONGEST_RECORD: u64 = 64 << 20;
+
+/// A file of which no record may be longer than what is left.
+struct Bounded {
+    file: File,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(bytes)?;
+        let left = self.left.get().checked_sub(read as u64);
+        self.left.set(left.ok_or(io::ErrorKind::FileTooLarge)?);
+        Ok(read)
+    }
+}
 
 /// A column other than the id's.
 struct CsvColumn {
@@ -29,7 +50,12 @@ pub fn read(
     numeric_columns: &BTreeSet<String>,
     visit: &mut dyn FnMut(PushedRecord) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut reader = ReaderBuilder::new().from_reader(file);
+    let left = Rc::new(Cell::new(LONGEST_RECORD));
+    let bounded = Bounded {
+        file,
+        left: left.clone(),
+    };
+    let mut reader = ReaderBuilder::new().from_reader(bounded);
     let header = reader
         .headers()
         .map_err(|error| refused(path, error))?
@@ -45,6 +71,7 @@ pub fn read(
             .position()
             .map_or(last_record, |position| (position.byte(), position.line()));
         last_record = (byte, line);
+        left.set(LONGEST_RECORD);
         let place = format!("line {line}");
         let cell = |index| record.get(index).unwrap_or_default();
         let record_id = cell(id_index);
@@ -70,7 +97,7 @@ pub fn read(
             payload,
         })?;
     }
-    check_end(path, reader.into_inner(), last_record)
+    check_end(path, reader.into_inner().file, last_record)
 }
 
 /// A quote that is never closed makes one cell of all that follows, which the reader takes as it
@@ -159,6 +186,12 @@ fn refused(path: &Path, error: csv::Error) -> anyhow::Error {
     let line = error.position().map_or(1, csv::Position::line);
     let place = format!("{}, line {line}", path.display());
     match error.into_kind() {
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let problem = format!("longer than {} MiB", LONGEST_RECORD >> 20);
+            Failure::data(format!("{}: a record is {problem}", path.display()))
+                .hint("is it CSV, and is every double quote closed?")
+                .into()
+        }
         ErrorKind::Io(error) => {
             anyhow::Error::from(error).context(format!("cannot read {}", path.display()))
         }

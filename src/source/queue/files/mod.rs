@@ -8,13 +8,14 @@ mod comma_separated;
 mod json_lines;
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 
 use crate::error::{Class, Failure};
+use crate::record::LONGEST_ID;
 use crate::source::parquet::rows;
 
 /// A record to push.
@@ -69,6 +70,11 @@ pub fn for_each_record(
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
+    // Nothing is waited for that may never come to an end.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let message = format!("{} is not a file", path.display());
+        return Err(Failure::new(Class::NoInput, message).into());
+    }
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
             Class::NoInput,
@@ -86,6 +92,13 @@ fn check_id(path: &Path, place: &str, id_column: &str, record_id: &str) -> Resul
             at(path, place, id_column, "the id contains a NUL character")
                 .hint("remove the character where the file is written"),
         );
+    }
+    if record_id.len() > LONGEST_ID {
+        let problem = format!(
+            "the id has {} bytes, the limit is {LONGEST_ID}",
+            record_id.len()
+        );
+        return Err(at(path, place, id_column, &problem));
     }
     Ok(())
 }
