@@ -17,15 +17,6 @@ const WITH_DRY_RUN: [&[&str]; 4] = [
     &["records", "erase"],
 ];
 
-/// Commands that the files may name before the program has them. One that it has is run like any other.
-const COMING: [&[&str]; 5] = [
-    &["backfill"],
-    &["check"],
-    &["plan"],
-    &["status"],
-    &["runs", "prune"],
-];
-
 /// Files that hold no command line.
 const SILENT: [&str; 3] = [
     "kubernetes-network-policy.yaml",
@@ -235,22 +226,6 @@ fn of_page(site: &Site, name: &str) -> Vec<CommandLine> {
         .collect()
 }
 
-fn is_coming(arguments: &[&str]) -> bool {
-    let is_known = |command: &[&str]| {
-        let help = [command, &["--help"]].concat();
-        Ended::of(&mut Workspace::new().command(&help)).code == Some(0)
-    };
-    COMING
-        .iter()
-        .any(|command| arguments.starts_with(command) && !is_known(command))
-}
-
-/// Whether the program has the command that a line of a shell names.
-pub fn is_there(line: &str) -> bool {
-    let words = arguments(line).expect("a command line of lamplighter");
-    !is_coming(&words.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
 #[test]
 fn every_command_line_in_the_files_can_be_run() {
     let database = cluster().database();
@@ -296,14 +271,6 @@ fn every_command_line_in_the_files_can_be_run() {
 
     for line in lines {
         let mut arguments: Vec<&str> = line.arguments.iter().map(String::as_str).collect();
-        if is_coming(&arguments) {
-            eprintln!(
-                "{}: the program has no `{}` yet",
-                line.file,
-                arguments.join(" ")
-            );
-            continue;
-        }
         if WITH_DRY_RUN
             .iter()
             .any(|command| arguments.starts_with(command))

@@ -85,7 +85,7 @@ fn variables_of_overlays_that_are_not_chosen_need_not_be_set() {
     let (message, class, _) = refused(&text, Some("prod"), &[]);
     assert_eq!(
         message,
-        "x.toml:12: [sink] database: the environment variable `NOWHERE` is not set"
+        "x.toml:12: [sink] database: the environment variable `NOWHERE` is not set, or not UTF-8"
     );
     assert_eq!(class, Class::Config);
 }
@@ -166,7 +166,7 @@ fn a_wrong_set_is_a_usage_error_that_names_it() {
         ),
         (
             "job.name=${NOWHERE}",
-            "--set job.name: the environment variable `NOWHERE` is not set",
+            "--set job.name: the environment variable `NOWHERE` is not set, or not UTF-8",
         ),
     ] {
         let (message, class, _) = refused(JOB, None, &[set]);
