@@ -9,6 +9,8 @@ mod exit_codes;
 /// Links and targets.
 mod links;
 mod markdown;
+/// Commands in passing.
+mod names;
 /// SQL, on both databases.
 mod queries;
 /// The first thing that a newcomer sees.
