@@ -153,7 +153,8 @@ fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
 
 /// Where SQL is put together at run time: from checked names and the job's own SQL. Everywhere else
 /// it is a file that the binary includes.
-const MAKERS: [&str; 8] = [
+const MAKERS: [&str; 9] = [
+    "check/database.rs", // a way out, which a person runs or does not
     "database/postgres/copy.rs",
     "database/postgres/session.rs",
     "database/postgres/transaction.rs",

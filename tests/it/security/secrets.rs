@@ -231,7 +231,12 @@ fn neither_a_process_nor_its_child_shows_the_password_to_who_lists_processes() {
     let started = Started::new(&mut run("hang:a"));
     started.until("a process of its own scores it now");
     let child = loop {
-        if let [child, ..] = children(started.id())[..] {
+        // From its start on it is for a moment what its parent is.
+        let is_itself = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.contains("isolated-worker"))
+        };
+        if let Some(child) = children(started.id()).into_iter().find(is_itself) {
             break child;
         }
     };
