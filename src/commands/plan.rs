@@ -101,7 +101,16 @@ fn describe(job: &Job, estimate: &Estimate) -> String {
             ),
         ));
     }
-    lines.push(("time", duration(estimate.forecast_seconds)));
+    let basis = match (estimate.earlier_runs, estimate.probe_seconds > 0.0) {
+        (0, true) => " (by the probe)".to_owned(),
+        (0, false) => String::new(),
+        (1, _) => " (by the last run)".to_owned(),
+        (runs, _) => format!(" (by the last {runs} runs)"),
+    };
+    lines.push((
+        "time",
+        format!("{}{basis}", duration(estimate.forecast_seconds)),
+    ));
     if let (Some(finish_by), Some(in_time)) = (&estimate.finish_by, estimate.in_time) {
         let verdict = match in_time {
             true => "it will hold",

@@ -2,7 +2,7 @@
 //! epoch. A shard that turns out to be completed at that epoch was completed by an earlier try of
 //! the same commit, for an epoch is given out once.
 
-use super::{Ledger, ShardCommit};
+use super::{Ledger, ShardCommit, plain};
 use crate::database::{Begin, ColumnType, RowSink, Table, Value};
 use crate::record::{DeadLetter, Predictions};
 
@@ -103,8 +103,29 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Does a commit's work without leaving anything: on Postgres into a temporary table, on SQLite,
-    /// where the ledger must be a scratch file, into the real ones.
+    /// A rehearsal of commits, which leaves nothing: on Postgres in one transaction, at whose end the
+    /// table goes that they went to.
+    ///
+    /// # Errors
+    /// Those of `act`; the database's.
+    pub fn rehearse<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        if !self.is_shared() {
+            return act(self);
+        }
+        self.once(Begin::Write, |ledger| {
+            ledger
+                .connection
+                .run_script(&statement!("create_rehearsal"))?;
+            act(ledger)
+        })
+        .map_err(plain)
+    }
+
+    /// Does a commit's work in a [`rehearse`](Self::rehearse): on Postgres into its table, on SQLite,
+    /// where the ledger must be a scratch file, into the real one.
     ///
     /// # Errors
     /// The database's.
@@ -116,11 +137,6 @@ impl Ledger {
             false => &PREDICTIONS,
         };
         self.transaction(Begin::Write, doing, |ledger| {
-            if ledger.is_shared() {
-                ledger
-                    .connection
-                    .run_script(&statement!("create_rehearsal"))?;
-            }
             insert_predictions(ledger, table, run_id, &commit.predictions, &order)
         })
     }

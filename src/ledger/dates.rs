@@ -101,4 +101,11 @@ impl Ledger {
             row.get("duration_seconds")
         })
     }
+
+    /// Reports of a job's newest published runs, as JSON: a few, the newest first.
+    pub fn recent_reports(&mut self, job: &str) -> anyhow::Result<Vec<String>> {
+        self.read(statement!("recent_reports"), &[job.into()], |row| {
+            row.get("report")
+        })
+    }
 }

@@ -15,7 +15,7 @@ use super::start::Request;
 use crate::error::{self, Class, Failure};
 use crate::job::{Job, LogicalDate};
 use crate::ledger::{Access, Run, Target};
-use crate::report::resources;
+use crate::report::{RunReport, resources};
 use crate::source::parquet::column_bytes;
 
 /// What a start would do, and what it would take.
@@ -68,6 +68,9 @@ pub struct Estimate {
     pub probe_seconds: f64,
     /// Wall-clock time that a run would take, in seconds.
     pub forecast_seconds: f64,
+    /// Earlier runs of the same model and about as many records on this host, by which scoring is
+    /// forecast; without any it is by the probe.
+    pub earlier_runs: u64,
     /// When it would be finished if it began now.
     pub finishes_at: String,
     /// When it is to be finished.
@@ -98,9 +101,13 @@ pub fn estimate(
     let begun = Instant::now();
     let prepared = Prepared::new(job, date, None, target, &request.interrupt)?;
     let opening = begun.elapsed().as_secs_f64();
-    let (decision, done) = look(&prepared, target)?;
     let (records, column_bytes) = size(job, &prepared, target)?;
     let settings = settings(job, &prepared, records, request.workers, target.is_shared());
+    let Known {
+        decision,
+        done,
+        earlier,
+    } = look(&prepared, target, records, settings.workers)?;
     let (action, run) = match &decision {
         Decision::Done(run) => ("nothing, it is complete", Some(run)),
         Decision::Resume(run) => ("resume", Some(run)),
@@ -117,7 +124,14 @@ pub fn estimate(
     };
     let seconds = match is_done {
         true => 0.0,
-        false => opening + measured.forecast(records, records.saturating_sub(done)),
+        false => {
+            let left = records.saturating_sub(done);
+            let scoring = match earlier {
+                Some(Earlier { seconds, .. }) => left as f64 * seconds,
+                None => measured.scoring(records, left),
+            };
+            opening + measured.planning(records) + scoring
+        }
     };
     let length = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::MAX);
     let finishes_at = now.checked_add(length).unwrap_or(Timestamp::MAX);
@@ -148,6 +162,7 @@ pub fn estimate(
         probe_records: measured.records,
         probe_seconds: measured.seconds,
         forecast_seconds: seconds,
+        earlier_runs: earlier.map_or(0, |earlier| earlier.runs),
         finishes_at: finishes_at.to_string(),
         finish_by: finish_by.map(|at| at.to_string()),
         in_time: finish_by.map(|at| finishes_at <= at),
@@ -199,24 +214,90 @@ pub fn refuse_if_too_dear(
     .into())
 }
 
-/// What a start would do, and records that are done already.
-fn look(prepared: &Prepared, target: &Target) -> anyhow::Result<(Decision, u64)> {
-    match target.open(Access::Read) {
-        Ok(mut ledger) => {
-            let looked = decide(&mut ledger, prepared, false).and_then(|decision| {
-                let done = match &decision {
-                    Decision::Resume(Run { run_id, .. }) => ledger.progress(*run_id)?.records,
-                    Decision::Done(_) | Decision::Plan => 0,
-                };
-                Ok((decision, done))
-            });
-            ledger.close()?;
-            looked
-        }
+/// What the ledger knows.
+struct Known {
+    /// What a start would do.
+    decision: Decision,
+    /// Records that are done already.
+    done: u64,
+    /// How fast the job has been.
+    earlier: Option<Earlier>,
+}
+
+/// Earlier runs that are like the one that is planned.
+#[derive(Clone, Copy)]
+struct Earlier {
+    runs: u64,
+    /// Time for a record, without planning: the median, in seconds.
+    seconds: f64,
+}
+
+fn look(
+    prepared: &Prepared,
+    target: &Target,
+    records: u64,
+    workers: usize,
+) -> anyhow::Result<Known> {
+    let mut ledger = match target.open(Access::Read) {
+        Ok(ledger) => ledger,
         // No database yet is the one thing that a first run may lack.
-        Err(failure) if error::classify(&failure) == Class::NoInput => Ok((Decision::Plan, 0)),
-        Err(failure) => Err(failure),
-    }
+        Err(failure) if error::classify(&failure) == Class::NoInput => {
+            return Ok(Known {
+                decision: Decision::Plan,
+                done: 0,
+                earlier: None,
+            });
+        }
+        Err(failure) => return Err(failure),
+    };
+    let looked = decide(&mut ledger, prepared, false).and_then(|decision| {
+        let done = match &decision {
+            Decision::Resume(Run { run_id, .. }) => ledger.progress(*run_id)?.records,
+            Decision::Done(_) | Decision::Plan => 0,
+        };
+        let reports = ledger.recent_reports(&prepared.job)?;
+        Ok(Known {
+            decision,
+            done,
+            earlier: earlier(&reports, prepared, records, workers),
+        })
+    });
+    ledger.close()?;
+    looked
+}
+
+/// How fast runs were that one process did as a whole, on this host, with this model, as many workers
+/// and about as many records. Reports that another version wrote say nothing.
+fn earlier(
+    reports: &[String],
+    prepared: &Prepared,
+    records: u64,
+    workers: usize,
+) -> Option<Earlier> {
+    let host = resources::host_name();
+    let mut seconds: Vec<f64> = reports
+        .iter()
+        .filter_map(|report| serde_json::from_str::<RunReport>(report).ok())
+        .filter(|report| {
+            let (planned, ratio) = (report.counts.planned, 4);
+            report.model.digest == prepared.bundle.digest
+                && report.resources.host == host
+                && report.resources.workers == workers as u64
+                && report.timing.attempts == 1
+                && (records / ratio..=records.saturating_mul(ratio)).contains(&planned)
+        })
+        .map(|report| {
+            let timing = &report.timing;
+            (timing.duration_seconds - timing.plan_seconds) / report.counts.planned as f64
+        })
+        .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds.get(seconds.len() / 2)?;
+    Some(Earlier {
+        runs: seconds.len() as u64,
+        seconds: *median,
+    })
 }
 
 /// Records, and bytes of the columns that are read.
