@@ -39,9 +39,18 @@ fn an_id_that_steers_a_terminal_is_printed_on_one_line() {
     let results = Results::in_sqlite();
     set_up(&results, SOME);
     run(&results, "2026-11-20", &[]).expect(0);
-    results.workspace.write("ids.txt", "a\u{1b}[2J\r\u{85}b\n");
-    let erased = ["records", "erased", "--ids", "ids.txt", "--key-file", "key"];
-    let told = results.lamplighter(&erased).expect(0).stdout;
-    assert!(told.contains("\\u{1b}[2J\\r\\u{85}b"), "{told:?}");
-    assert_eq!(told.lines().count(), 2, "{told:?}");
+    let line = "{\"record_id\": \"a\\u001b[2J\\n\\rb\"}\n";
+    results.workspace.write("ids.jsonl", line);
+    let erased = [
+        "records",
+        "erased",
+        "--ids",
+        "ids.jsonl",
+        "--id-column",
+        "record_id",
+    ];
+    let key = ["--key-file", "key"];
+    let told = results.lamplighter(&[&erased[..], &key].concat()).expect(0);
+    assert!(told.stdout.contains("a\\u{1b}[2J\\n\\rb "), "{told}");
+    assert_eq!(told.stdout.lines().count(), 2, "{told}");
 }
