@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use super::database::Seen;
 use super::{Group, List, Looked, Request, Section, count, setting};
 use crate::error::{Class, Failure, classify};
-use crate::job::{Job, LogicalDate, PostgresSource, SourceKind};
+use crate::job::{DuplicatePolicy, Job, LogicalDate, PostgresSource, SourceKind};
 use crate::model::Bundle;
 use crate::report::text::{files, grouped};
 use crate::run::Prepared;
@@ -222,13 +222,31 @@ fn look_at_ids(
         grouped(ids.nulls),
         grouped(ids.repeated)
     );
-    if ids.nulls == 0 && ids.repeated == 0 {
-        section.passed(ITEM, finding);
-    } else {
-        let line = setting("source", "id_column = \"…\"");
-        section.failed_with(ITEM, &Failure::data(finding).into(), line);
+    match too_many(&request.job, ids) {
+        None if ids.nulls + ids.repeated == 0 => section.passed(ITEM, finding),
+        None => {
+            let dead_letters = grouped(ids.nulls + ids.repeated);
+            section.passed(ITEM, format!("{finding}: {dead_letters} dead letters"));
+        }
+        Some(why) => {
+            let line = setting("source", "id_column = \"…\"");
+            let problem = format!("{finding}; {why}");
+            section.failed_with(ITEM, &Failure::data(problem).into(), line);
+        }
     }
     Some(ids)
+}
+
+/// Why a run would not do with these ids; `None` if it would.
+fn too_many(job: &Job, ids: Ids) -> Option<&'static str> {
+    if ids.repeated > 0 && job.duplicates == DuplicatePolicy::Fail {
+        return Some("[errors] duplicates = \"fail\" allows none of these");
+    }
+    // Repeated ones are outside the limit.
+    let identified = ids.kept.saturating_sub(ids.nulls + ids.repeated);
+    let limit = Tolerance::of_date(job.max_dead_letters);
+    let is_kept = ids.nulls == 0 || limit.judge(identified, ids.nulls).is_kept;
+    (!is_kept).then_some("without one are more than [errors] max_dead_letters allows")
 }
 
 fn look_at_records(request: &Request<'_>, prepared: &Arc<Prepared>, section: &mut Section<'_>) {

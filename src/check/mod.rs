@@ -1,7 +1,8 @@
 //! The deployment checklist: what would keep a run from succeeding, found before it begins.
 //!
 //! Everything that a run needs is opened and looked at, the first records are scored, and nothing is
-//! run or written. Each [`Item`] stands for itself: one that failed keeps no other from being looked
+//! run or written (SQLite itself folds the log that a killed writer left into the file when its last
+//! reader closes it: what is stored stays the same, the bytes do not). Each [`Item`] stands for itself: one that failed keeps no other from being looked
 //! at, unless that one needs it. `job`, `input`, `model`, `database` and `host` look at one group of
 //! items each, in the order in which they need each other; [`text`] is the list for people.
 

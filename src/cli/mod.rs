@@ -177,8 +177,9 @@ Examples:
     /// Look whether everything is there that a run needs
     #[command(after_help = "\
 Each item is passed, failed, or not set up, which is no failure. An item that failed keeps no other
-from being looked at. Nothing is run, and nothing is written. The exit code is 0 if no item failed,
-else that of the first that did.
+from being looked at. Nothing is run, and nothing is written; but SQLite itself moves what a killed
+process left in DATABASE-wal into the database, as soon as anybody has looked at it. The exit code is 0
+if no item failed, else that of the first that did.
 
 Examples:
   lamplighter check jobs/flight-delay.toml

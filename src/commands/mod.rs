@@ -171,6 +171,15 @@ fn current(mut report: RunReport, run: &Run) -> RunReport {
             ),
             exit_code: 0,
         };
+    } else if run.publication == Publication::Withheld && ending.verdict == Verdict::Published {
+        *ending = Ending {
+            verdict: Verdict::Withheld,
+            explanation: format!(
+                "consumers do not see it any more; when it ended: {}",
+                ending.explanation
+            ),
+            exit_code: ending.exit_code,
+        };
     }
     report
 }

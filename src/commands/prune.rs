@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Invocation, load_job, target, with_ledger};
 use crate::cli::PruneOptions;
+use crate::error::{Class, classify};
 use crate::job::Job;
 use crate::ledger::{Access, Ledger, Prunable, PrunedKind, Run};
 use crate::report::text::grouped;
@@ -85,9 +86,12 @@ pub fn run(options: &PruneOptions, invocation: &Invocation<'_>) -> anyhow::Resul
     summary
         .pruned
         .retain(|pruned| pruned.rows + pruned.runs > 0);
-    invocation
-        .terminal
-        .print_either(&summary, || describe(&summary))?;
+    // That there is nothing to prune would not be true beside a failure.
+    if outcome.is_ok() || !summary.pruned.is_empty() {
+        invocation
+            .terminal
+            .print_either(&summary, || describe(&summary))?;
+    }
     outcome.map(|()| 0)
 }
 
@@ -125,6 +129,8 @@ fn count(ledger: &mut Ledger, job: &Job, summary: &mut Vec<Pruned>) -> anyhow::R
     Ok(())
 }
 
+/// Prunes, kind by kind. A run whose rows are not the ones that were committed does not save the
+/// others: its failure comes in the end.
 fn prune(
     ledger: &mut Ledger,
     job: &Job,
@@ -140,7 +146,7 @@ fn prune(
     let queue = ledger.prunable_in_queue(&job.name, job.retention.queue)?;
     let rows = match queue.records {
         0 => 0,
-        _ => ledger.prune_queue(&job.name, job.retention.queue)?,
+        _ => ledger.prune_queue(&job.name, job.retention.queue, proceed)?,
     };
     summary.push(Pruned {
         kind: PrunedKind::Queue,
@@ -154,6 +160,7 @@ fn prune(
         0 => seen,
         _ => ledger.prunable(&job.name, &job.retention)?,
     };
+    let mut broken = None;
     for (kind, runs) in [
         (PrunedKind::Runs, prunable.runs),
         (PrunedKind::DeadLetters, prunable.dead_letters),
@@ -164,21 +171,44 @@ fn prune(
         summary.push(Pruned::nothing(kind));
         for run in &runs {
             tracing::info!(run = %run.name(), what = kind.as_str(), "pruning");
-            let rows = match kind {
-                PrunedKind::Runs => ledger
-                    .prune_run(run, proceed)?
-                    .map(|rows| rows.predictions + rows.dead_letters),
-                PrunedKind::DeadLetters => Some(ledger.prune_dead_letters(run, proceed)?),
-                PrunedKind::Profiles => Some(ledger.prune_profiles(run, proceed)?),
-                PrunedKind::Reports | PrunedKind::Queue => Some(ledger.prune_report(run, proceed)?),
-            };
-            match rows {
-                Some(rows) => summary[index].add(run, rows),
-                None => tracing::info!(run = %run.name(), "it stays: it is needed again by now"),
+            match prune_kind(ledger, kind, run, proceed) {
+                Ok(Some(rows)) => summary[index].add(run, rows),
+                Ok(None) => {
+                    tracing::info!(run = %run.name(), "it stays: it is needed again by now");
+                }
+                Err(failure) if classify(&failure) == Class::Internal => {
+                    // The last one is told at the end.
+                    if let Some(earlier) = broken.replace(failure) {
+                        invocation.terminal.error(&earlier);
+                    }
+                }
+                Err(failure) => {
+                    if let Some(earlier) = broken {
+                        invocation.terminal.error(&earlier);
+                    }
+                    return Err(failure);
+                }
             }
         }
     }
-    Ok(())
+    broken.map_or(Ok(()), Err)
+}
+
+/// Prunes something of a run. Returns how many rows there were, or `None` if it stays.
+fn prune_kind(
+    ledger: &mut Ledger,
+    kind: PrunedKind,
+    run: &Run,
+    proceed: &mut dyn FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Option<u64>> {
+    Ok(match kind {
+        PrunedKind::Runs => ledger
+            .prune_run(run, proceed)?
+            .map(|rows| rows.predictions + rows.dead_letters),
+        PrunedKind::DeadLetters => ledger.prune_dead_letters(run, proceed)?,
+        PrunedKind::Profiles => Some(ledger.prune_profiles(run, proceed)?),
+        PrunedKind::Reports | PrunedKind::Queue => Some(ledger.prune_report(run, proceed)?),
+    })
 }
 
 fn describe(summary: &Summary) -> String {

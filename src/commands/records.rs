@@ -16,6 +16,7 @@ use super::{Invocation, target, with_ledger};
 use crate::cli::{EraseOptions, IdsOptions, RecordsCommand};
 use crate::error::{Class, Failure, classify};
 use crate::ledger::{Access, ErasedFrom, Erasure, ErasureKey, Ledger, Run, Tombstone};
+use crate::printable::one_line;
 use crate::report::text::grouped;
 use crate::source::queue::for_each_record;
 use crate::terminal::Terminal;
@@ -61,6 +62,7 @@ fn count(options: &EraseOptions, invocation: &Invocation<'_>) -> anyhow::Result<
     let job = options.job.as_deref();
     let (erased, unfinished) = with_ledger(&target, Access::Read, |ledger| {
         ledger.at_one_moment(|ledger| {
+            refuse_unknown(ledger, job)?;
             let found = ledger.find_records(&erasure, job)?;
             Ok((found, unfinished(ledger, job)?))
         })
@@ -86,7 +88,7 @@ fn erase(options: &EraseOptions, invocation: &Invocation<'_>) -> anyhow::Result<
     let target = target(invocation, None)?;
     let job = options.job.as_deref();
     // To look first spares a mistyped name from creating a database.
-    with_ledger(&target, Access::Read, |_| Ok(()))?;
+    with_ledger(&target, Access::Read, |ledger| refuse_unknown(ledger, job))?;
     let (summary, broken) = with_ledger(&target, Access::Write, |ledger| {
         erase_all(ledger, &erasure, &key, job, invocation)
     })?;
@@ -145,14 +147,20 @@ fn erase_all(
         }
     }
     ledger.scrub()?;
-    // What was planned meanwhile may have been read before the records were deleted there.
-    let known: BTreeSet<i64> = before.iter().map(|run| run.run_id).collect();
+    // What was planned, or taken up again and ended, meanwhile may have read the records before they
+    // were deleted there.
+    let known: BTreeMap<i64, &Run> = before.iter().map(|run| (run.run_id, run)).collect();
+    let is_as_before = |run: &Run| {
+        known.get(&run.run_id).is_some_and(|known| {
+            (known.state, &known.completed_at) == (run.state, &run.completed_at)
+        })
+    };
     let after = ledger.runs_of_job(job)?;
     names.extend(unfinished_of(&after));
     names.extend(
         after
             .iter()
-            .filter(|run| !known.contains(&run.run_id))
+            .filter(|run| !is_as_before(run))
             .map(|run| (run.run_id, run.name().to_string())),
     );
     let tokens: Vec<String> = erasure
@@ -169,6 +177,18 @@ fn erase_all(
         unfinished_runs: names.into_values().collect(),
     };
     Ok((summary, broken))
+}
+
+/// Under a mistyped name nothing would be found, and the records would stay.
+fn refuse_unknown(ledger: &mut Ledger, job: Option<&str>) -> anyhow::Result<()> {
+    let Some(job) = job else { return Ok(()) };
+    if ledger.latest_run(Some(job))?.is_some() || !ledger.queue_stats(Some(job))?.is_empty() {
+        return Ok(());
+    }
+    let problem = format!("neither runs nor the queue know a job {job}");
+    Err(Failure::new(Class::Usage, problem)
+        .hint("`lamplighter runs list` shows runs with their jobs; without --job the records of all jobs are erased")
+        .into())
 }
 
 fn unfinished(ledger: &mut Ledger, job: Option<&str>) -> anyhow::Result<Vec<Run>> {
@@ -269,7 +289,7 @@ fn prove(
             let _ = writeln!(
                 text,
                 "{:<32} {:<26} {:>7}  {}",
-                proof.record_id,
+                one_line(&proof.record_id),
                 proof.erased_at.as_deref().unwrap_or("no"),
                 proof.places,
                 proof.token
@@ -331,7 +351,11 @@ fn read_ids(options: &IdsOptions) -> anyhow::Result<Vec<String>> {
                 .into(),
                 _ => error,
             })?;
-            let id = line.strip_suffix('\r').unwrap_or(&line);
+            let mut id = line.strip_suffix('\r').unwrap_or(&line);
+            // As spreadsheets write text.
+            if number == 1 {
+                id = id.strip_prefix('\u{feff}').unwrap_or(id);
+            }
             if id.contains('\0') {
                 let problem = "the id contains a NUL character, which no record's id has";
                 return Err(

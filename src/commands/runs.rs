@@ -262,10 +262,13 @@ fn describe(details: &Details) -> String {
 
 fn verdict(verification: &Verification) -> String {
     if let Some(at) = &verification.pruned_at {
-        return format!(
-            "{}  PRUNED\n    it began to be pruned at {at}, so that there is nothing to prove; `lamplighter runs prune` goes on with it\n",
-            verification.run
+        let mut text = format!(
+            "{}  {}\n    it began to be pruned at {at}, so that there is nothing to prove; `lamplighter runs prune` goes on with it\n",
+            verification.run,
+            if verification.ok { "PRUNED" } else { "NOT OK" }
         );
+        tell_findings(verification, &mut text);
+        return text;
     }
     let sometimes = |count: u64, what: &str| match count {
         0 => String::new(),
@@ -289,8 +292,13 @@ fn verdict(verification: &Verification) -> String {
             "    dead letters were pruned at {at}: that they were is proven, what they were is not"
         );
     }
+    tell_findings(verification, &mut text);
+    text
+}
+
+fn tell_findings(verification: &Verification, text: &mut String) {
     for finding in &verification.findings {
+        // Writing to a String can not fail.
         let _ = writeln!(text, "    {}", one_line(finding));
     }
-    text
 }

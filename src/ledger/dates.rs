@@ -87,12 +87,25 @@ impl Ledger {
         Ok(found.into_iter().next().flatten())
     }
 
-    /// A job's first date, whatever became of it.
+    /// A job's first date, whatever became of it, and even if its runs were pruned.
     pub fn first_date(&mut self, job: &str) -> anyhow::Result<Option<String>> {
         let found = self.read(statement!("first_date"), &[job.into()], |row| {
             row.get("logical_date")
         })?;
         Ok(found.into_iter().next().flatten())
+    }
+
+    /// Dates from `first` to `last` of which runs (no trials) were pruned.
+    pub fn pruned_dates(
+        &mut self,
+        job: &str,
+        first: &str,
+        last: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        let values = [job.into(), first.into(), last.into()];
+        self.read(statement!("pruned_dates"), &values, |row| {
+            row.get("logical_date")
+        })
     }
 
     /// Dates of a job that processes are working on.

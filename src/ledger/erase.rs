@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::rewrite::Loss;
+use super::rewrite::{Loss, Outcome};
 use super::{ErasureKey, Ledger, Run};
 use crate::database::{Begin, Statement, Value};
 use crate::source::postgres::locator_without;
@@ -178,9 +178,10 @@ impl Ledger {
                 .collect();
             // Before the rows: as long as one is there, this is done again.
             self.forget_retries(run)?;
-            let taken = self.take_out(run, &Loss::Records(&losses), proceed)?;
-            erased.predictions += taken.predictions;
-            erased.dead_letters += taken.dead_letters;
+            if let Outcome::Done(taken) = self.take_out(run, &Loss::Records(&losses), proceed)? {
+                erased.predictions += taken.predictions;
+                erased.dead_letters += taken.dead_letters;
+            }
         }
         // A retry that was under way when its parent's records were erased.
         if let Some(parent) = run.parent_run_id

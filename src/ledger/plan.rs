@@ -61,7 +61,8 @@ pub enum Planning {
         /// Keys of the unfinished runs that were given up for it.
         given_up: Vec<i64>,
     },
-    /// Another run of the date was planned meanwhile; nothing was written.
+    /// Another run of the date was planned meanwhile, or what is to be retried was pruned; nothing
+    /// was written.
     Overtaken,
 }
 
@@ -131,7 +132,11 @@ impl Ledger {
         let doing = || format!("cannot plan a retry of {}@{}", run.job, run.logical_date);
         self.transaction(Begin::Write, doing, |ledger| {
             ledger.lock_date(&run.job, &run.logical_date)?;
-            if ledger.newest_child(parent.run_id)? != parent.newest_child {
+            let stored = ledger.run(parent.run_id)?;
+            let is_whole = stored.is_some_and(|stored| {
+                stored.pruned_at.is_none() && stored.dead_letters_pruned_at.is_none()
+            });
+            if !is_whole || ledger.newest_child(parent.run_id)? != parent.newest_child {
                 return Ok(Planning::Overtaken);
             }
             let unfinished = ledger.unfinished_children(parent.run_id)?;

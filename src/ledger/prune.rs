@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::read::run;
-use super::rewrite::Loss;
+use super::rewrite::{Loss, Outcome};
 use super::{Ledger, Publication, Run};
-use crate::database::Begin;
+use crate::database::{Begin, Value};
 use crate::error::Failure;
 use crate::job::Retention;
 
@@ -96,7 +96,7 @@ struct Inventory {
     runs: Vec<Run>,
     /// Those that consumers see.
     seen: BTreeSet<i64>,
-    /// Those whose rows are in the queue.
+    /// Those whose rows are in the queue and stay there.
     in_queue: BTreeSet<i64>,
 }
 
@@ -176,6 +176,11 @@ impl Inventory {
     }
 }
 
+/// Whole seconds, as SQL counts them.
+pub(super) fn seconds(age: Duration) -> i64 {
+    i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
+}
+
 impl Ledger {
     /// Runs of a job, or of all jobs, the newest first.
     ///
@@ -190,7 +195,7 @@ impl Ledger {
         let doing = || "cannot see what is to be pruned".to_owned();
         self.transaction(Begin::Read, doing, |ledger| {
             let runs = ledger.runs_of_job(Some(job))?;
-            let mut seen = ledger.run_ids(statement!("seen_runs"), job)?;
+            let mut seen = ledger.run_ids(statement!("seen_runs"), &[job.into()])?;
             let published = runs
                 .iter()
                 .filter(|run| run.publication == Publication::Published);
@@ -199,12 +204,15 @@ impl Ledger {
                 now: ledger.now()?,
                 runs,
                 seen,
-                in_queue: ledger.run_ids(statement!("runs_with_queue"), job)?,
+                in_queue: ledger.run_ids(
+                    statement!("runs_with_queue"),
+                    &[job.into(), seconds(retention.queue).into()],
+                )?,
             };
             let runs = inventory.whole(retention)?;
             let mut parts = |age: Option<Duration>, statement| {
                 let have = match age {
-                    Some(_) => ledger.run_ids(statement, job)?,
+                    Some(_) => ledger.run_ids(statement, &[job.into()])?,
                     None => BTreeSet::new(),
                 };
                 inventory.parts(age, &have, &runs)
@@ -221,9 +229,9 @@ impl Ledger {
     fn run_ids(
         &mut self,
         statement: crate::database::Statement,
-        job: &str,
+        values: &[Value<'_>],
     ) -> anyhow::Result<BTreeSet<i64>> {
-        let found = self.read(statement, &[job.into()], |row| row.get("run_id"))?;
+        let found = self.read(statement, values, |row| row.get("run_id"))?;
         Ok(found.into_iter().collect())
     }
 
@@ -245,8 +253,7 @@ impl Ledger {
         job: &str,
         retention: Duration,
     ) -> anyhow::Result<PrunableInQueue> {
-        let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
-        let values = [job.into(), seconds.into()];
+        let values = [job.into(), seconds(retention).into()];
         let found = self.read(statement!("prunable_in_queue"), &values, |row| {
             Ok(PrunableInQueue {
                 records: row.get("records")?,
@@ -341,7 +348,7 @@ impl Ledger {
     }
 
     /// Prunes the dead letters of a run that stays. The run says so from then on, and what is left
-    /// can still be proven. Returns how many there were.
+    /// can still be proven. Returns how many there were, or `None` if they stay.
     ///
     /// # Errors
     /// Those of `proceed`; rows are not the ones that were committed (70); the database's.
@@ -349,9 +356,11 @@ impl Ledger {
         &mut self,
         run: &Run,
         proceed: &mut dyn FnMut() -> anyhow::Result<()>,
-    ) -> anyhow::Result<u64> {
-        let taken = self.take_out(run, &Loss::DeadLetters, proceed)?;
-        Ok(taken.dead_letters)
+    ) -> anyhow::Result<Option<u64>> {
+        Ok(match self.take_out(run, &Loss::DeadLetters, proceed)? {
+            Outcome::Done(taken) => Some(taken.dead_letters),
+            Outcome::Needed => None,
+        })
     }
 
     /// Prunes the profiles of a run that stays. Returns how many there were.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::prune::seconds;
 use super::{Ledger, ShardSlice, array};
 use crate::database::{Begin, Value};
 use crate::job::OnConflict;
@@ -144,16 +145,26 @@ impl Ledger {
         })
     }
 
-    /// Deletes the rows of a job's runs that ended longer ago than `retention`, a few thousand in
-    /// each transaction, so that nobody waits for it. Returns how many.
+    /// Deletes the rows of a job's runs that ended longer ago than `retention` and that nobody goes
+    /// on with: those of published dates and of runs that were given up. A few thousand in each
+    /// transaction, so that nobody waits for it; `proceed` is asked before each. Returns how many.
     ///
     /// # Errors
-    /// The database's.
-    pub fn prune_queue(&mut self, job: &str, retention: Duration) -> anyhow::Result<u64> {
-        let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
-        let values = [Value::from(job), seconds.into(), PRUNED_AT_ONCE.into()];
+    /// Those of `proceed`; the database's.
+    pub fn prune_queue(
+        &mut self,
+        job: &str,
+        retention: Duration,
+        proceed: &mut dyn FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        let values = [
+            Value::from(job),
+            seconds(retention).into(),
+            PRUNED_AT_ONCE.into(),
+        ];
         let mut pruned = 0;
         loop {
+            proceed()?;
             let doing = || "cannot prune the queue".to_owned();
             let now = self.transaction(Begin::Write, doing, |ledger| {
                 Ok(ledger.execute(statement!("prune_queue"), &values)?)

@@ -34,6 +34,24 @@ pub struct Taken {
     pub dead_letters: u64,
 }
 
+/// What came of taking rows out.
+pub(super) enum Outcome {
+    /// All of it was done.
+    Done(Taken),
+    /// A retry under way asks for the dead letters, so that what was left of them stays.
+    Needed,
+}
+
+/// What came of a group of shards.
+enum Step {
+    /// They are rewritten.
+    Rewritten,
+    /// One of them is another than was read: nothing is written.
+    Changed,
+    /// A retry under way asks for them: nothing is written.
+    Needed,
+}
+
 /// A shard as it is to be.
 struct Rewritten {
     shard_no: i64,
@@ -126,7 +144,7 @@ impl Ledger {
         run: &Run,
         loss: &Loss<'_>,
         proceed: &mut dyn FnMut() -> anyhow::Result<()>,
-    ) -> anyhow::Result<Taken> {
+    ) -> anyhow::Result<Outcome> {
         let mut taken = Taken::default();
         loop {
             proceed()?;
@@ -135,12 +153,14 @@ impl Ledger {
                 ledger.read_rewritten(run, loss)
             })?;
             if rewritten.is_empty() {
-                return Ok(taken);
+                return Ok(Outcome::Done(taken));
             }
             for group in groups(&rewritten) {
                 proceed()?;
-                if !self.rewrite(run, loss, group)? {
-                    break;
+                match self.rewrite(run, loss, group)? {
+                    Step::Rewritten => {}
+                    Step::Changed => break,
+                    Step::Needed => return Ok(Outcome::Needed),
                 }
                 for shard in group {
                     taken.predictions += shard.predictions.len() as u64;
@@ -240,17 +260,23 @@ impl Ledger {
         Ok(rewritten)
     }
 
-    /// Rewrites shards in one transaction. Returns false if one of them is another than was read:
-    /// then nothing is written.
+    /// Rewrites shards in one transaction.
     fn rewrite(
         &mut self,
         run: &Run,
         loss: &Loss<'_>,
         rewritten: &[Rewritten],
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Step> {
         let run_id = run.run_id;
         let doing = || format!("cannot take rows out of {}", run.name());
         self.transaction(Begin::Write, doing, |ledger| {
+            if matches!(loss, Loss::DeadLetters) {
+                // Nobody plans a retry of them meanwhile.
+                ledger.lock_date(&run.job, &run.logical_date)?;
+                if !ledger.unfinished_children(run_id)?.is_empty() {
+                    return Ok(Step::Needed);
+                }
+            }
             // Nobody finishes the run or takes rows out of it meanwhile.
             ledger.fetch(statement!("hold_run"), &[run_id.into()], |_| Ok(()))?;
             let shards = ledger.shards(run_id)?;
@@ -261,7 +287,7 @@ impl Ledger {
             let is_as_read =
                 |shard: &Rewritten| unchanged.contains(&(shard.shard_no, shard.before.as_str()));
             if !rewritten.iter().all(is_as_read) {
-                return Ok(false);
+                return Ok(Step::Changed);
             }
             let stored = ledger.run(run_id)?.and_then(|run| run.output_hash);
             let hash_of_run = stored
@@ -286,7 +312,7 @@ impl Ledger {
             if matches!(loss, Loss::DeadLetters) {
                 ledger.execute(statement!("dead_letters_pruned"), &[run_id.into()])?;
             }
-            Ok(true)
+            Ok(Step::Rewritten)
         })
     }
 

@@ -47,7 +47,7 @@ const CUSTODIAN: [(&str, &str); 11] = [
 ];
 
 /// What whoever reads results may look at: not the queue, whose payloads may be personal data.
-const READER: [&str; 12] = [
+const READER: [&str; 13] = [
     "jobs",
     "runs",
     "run_attempts",
@@ -57,6 +57,7 @@ const READER: [&str; 12] = [
     "reports",
     "publications",
     "tombstones",
+    "pruned_generations",
     "predictions_by_date",
     "predictions_latest",
     "_sqlx_migrations",

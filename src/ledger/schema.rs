@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 5] = [
+const MIGRATIONS: [Statement; 6] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -47,6 +47,11 @@ const MIGRATIONS: [Statement; 5] = [
         name: "retention",
         sqlite: include_str!("migrations/sqlite/0005_retention.sql"),
         postgres: include_str!("migrations/postgres/0005_retention.sql"),
+    },
+    Statement {
+        name: "pruned dates",
+        sqlite: include_str!("migrations/sqlite/0006_pruned_dates.sql"),
+        postgres: include_str!("migrations/postgres/0006_pruned_dates.sql"),
     },
 ];
 

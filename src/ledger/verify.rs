@@ -32,7 +32,8 @@ pub struct Verification {
     pub filtered: u64,
     /// Tombstones of records that were erased.
     pub erased: u64,
-    /// When the run began to be pruned as a whole: then there is nothing left to prove.
+    /// When the run began to be pruned as a whole: then nothing is left to prove but that nobody sees
+    /// or needs it.
     pub pruned_at: Option<String>,
     /// Records of shards that are not completed.
     pub unfinished: u64,
@@ -54,9 +55,10 @@ struct Tally {
 /// The database's. What does not agree is no error, but a finding.
 pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
     if run.pruned_at.is_some() {
+        let findings = check_pruned(ledger, run)?;
         return Ok(Verification {
             run: run.name().to_string(),
-            ok: true,
+            ok: findings.is_empty(),
             planned: run.planned as u64,
             predicted: 0,
             dead_letters: 0,
@@ -66,7 +68,7 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
             erased: 0,
             pruned_at: run.pruned_at.clone(),
             unfinished: 0,
-            findings: Vec::new(),
+            findings,
         });
     }
     let shards = ledger.shards(run.run_id)?;
@@ -198,6 +200,26 @@ pub fn verify(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Verification> {
         unfinished,
         findings,
     })
+}
+
+/// Nobody may see or need a run that is being pruned.
+fn check_pruned(ledger: &mut Ledger, run: &Run) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    check_publication(ledger, run, &mut findings)?;
+    let is_published = run.publication == Publication::Published;
+    if is_published || ledger.is_seen(run.run_id)? {
+        findings.push("the run is being pruned, but it is published".to_owned());
+    }
+    if run.state.is_unfinished() {
+        findings.push(format!(
+            "the run is being pruned, but it is {}",
+            run.state.as_str()
+        ));
+    }
+    if ledger.newest_child(run.run_id)?.is_some() {
+        findings.push("the run is being pruned, but there is a retry of it".to_owned());
+    }
+    Ok(findings)
 }
 
 /// Consumers must see just the run that says so of itself, and only a whole one.

@@ -157,6 +157,13 @@ impl Expected {
         let other =
             || Failure::internal(format!("{file}: column `{name}` was read as another type"));
         let numbers = || column.as_any().downcast_ref::<Float64Array>().cloned();
+        if let Some(numbers) = numbers()
+            && let Some(row) = numbers.values().iter().position(|value| !value.is_finite())
+        {
+            let value = numbers.value(row);
+            let problem = format!("{file}: column `{name}`, row {row}: {value} is not finite");
+            return Err(Failure::config(problem).into());
+        }
         let texts = || column.as_any().downcast_ref::<StringArray>().cloned();
         let values = match (head, &name[PREFIX.len()..]) {
             (_, "label") => Values::Labels(texts().ok_or_else(other)?),

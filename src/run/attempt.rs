@@ -17,6 +17,7 @@ use super::pipeline::{self, Crew, End, Progress, Share};
 use super::start::Request;
 use super::tolerance::Tolerance;
 use crate::error::{self, Class, Failure};
+use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::ledger::{Beginning, Ledger, Participant, Run};
 use crate::report::RetryOf;
@@ -162,16 +163,18 @@ fn work(
     // What is withheld is to be scored again, from the same rows, perhaps after a trial.
     let is_published = outcome.exit_code == 0 && !run.trial;
     if is_published && matches!(prepared.input, Input::Queue(_)) {
-        prune(ledger, job);
+        prune(ledger, job, crew.interrupt);
     }
     Ok(Attempted::Finished(Box::new(outcome)))
 }
 
 /// Deletes what has been in the queue for long enough. The run is finished all the same.
-fn prune(ledger: &mut Ledger, job: &Job) {
-    match ledger.prune_queue(&job.name, job.retention.queue) {
+fn prune(ledger: &mut Ledger, job: &Job, interrupt: &Interrupt) {
+    let proceed = &mut || Ok(interrupt.check()?);
+    match ledger.prune_queue(&job.name, job.retention.queue, proceed) {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "pruned the queue ([retention] queue)"),
+        Err(error) if interrupt.is_requested() => tracing::debug!("{error:#}"),
         Err(error) => tracing::warn!("{error:#}; the next run tries again"),
     }
 }

@@ -25,6 +25,8 @@ const CHUNK_ROWS: usize = 8192;
 pub struct Ids {
     /// Records that were looked at.
     pub records: u64,
+    /// Of these, those that the filter keeps.
+    pub kept: u64,
     /// Of these, without an id.
     pub nulls: u64,
     /// Of these, with an id that an earlier one has.
@@ -57,6 +59,7 @@ pub fn look_at_ids(prepared: &Prepared, limit: u64, interrupt: &Interrupt) -> an
         ids.records += found.len() as u64;
         for row in 0..found.len() {
             let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
+            ids.kept += u64::from(is_kept);
             match found.is_valid(row) {
                 true if is_kept => {
                     finder.add(found.value(row), chunk.first_ordinal + row as u64)?;

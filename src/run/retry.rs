@@ -61,13 +61,15 @@ pub enum Retried {
 pub fn retry(
     ledger: &mut Ledger,
     job: &Job,
-    parent: Run,
+    mut parent: Run,
     code: Option<&str>,
     request: &Request,
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<Retried> {
     let begun = Begun::now(ledger)?;
     let (prepared, run) = loop {
+        // It may have been pruned or replaced since it was looked at.
+        parent = ledger.run(parent.run_id)?.ok_or_else(|| pruned(&parent))?;
         check_parent(ledger, &parent)?;
         let newest_child = ledger.newest_child(parent.run_id)?;
         let wanted = ledger.retryable(parent.run_id, code)?;
@@ -78,7 +80,7 @@ pub fn retry(
         let prepared = Prepared::new(job, date, None, ledger.target(), &request.interrupt)?
             .for_retry(Retry::new(parent.clone(), wanted));
         check_model(&parent, &prepared)?;
-        // Overtaken by another retry, what is wanted is found anew.
+        // Overtaken by another retry or by a pruning, what is wanted is found anew.
         if let Some(run) = find_or_plan(ledger, job, &prepared, newest_child, request)? {
             break (prepared, run);
         }
@@ -157,6 +159,11 @@ fn check_parent(ledger: &mut Ledger, parent: &Run) -> anyhow::Result<()> {
         }
         None => Ok(()),
     }
+}
+
+fn pruned(parent: &Run) -> Failure {
+    Failure::new(Class::Usage, format!("{} was pruned", parent.name()))
+        .hint("`lamplighter runs list` shows the runs that there are")
 }
 
 /// The records of a date are scored by one model in one way; what may be corrected is the source.

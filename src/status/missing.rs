@@ -15,7 +15,7 @@ pub struct MissingDate {
     pub job: String,
     /// Which.
     pub date: LogicalDate,
-    /// `never begun`, `unfinished`, `failed` or `withheld`.
+    /// `never begun`, `unfinished`, `failed`, `withheld` or `pruned`.
     pub standing: &'static str,
     /// Its newest run, if it has one.
     pub run: Option<String>,
@@ -56,6 +56,10 @@ pub fn missing_dates(
         .published_dates(job, &first, &last)?
         .into_iter()
         .collect();
+    let pruned: BTreeSet<String> = ledger
+        .pruned_dates(job, &first, &last)?
+        .into_iter()
+        .collect();
     let newest: BTreeMap<String, Run> = ledger
         .newest_runs_of_dates(job, &first, &last)?
         .into_iter()
@@ -65,19 +69,21 @@ pub fn missing_dates(
         .into_iter()
         .filter(|date| !published.contains(&date.to_string()))
         .map(|date| {
-            let run = newest.get(&date.to_string());
+            let day = date.to_string();
+            let run = newest.get(&day);
             MissingDate {
                 job: job.to_owned(),
                 date,
-                standing: standing(run),
+                standing: standing(run, pruned.contains(&day)),
                 run: run.map(|run| run.name().to_string()),
             }
         })
         .collect())
 }
 
-fn standing(run: Option<&Run>) -> &'static str {
+fn standing(run: Option<&Run>, was_pruned: bool) -> &'static str {
     match run.map(|run| run.state) {
+        None if was_pruned => "pruned",
         None | Some(State::Cancelled) => "never begun",
         Some(State::Planning | State::Running) => "unfinished",
         Some(State::Failed) => "failed",

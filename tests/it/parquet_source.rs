@@ -1,6 +1,8 @@
 //! Parquet as teams write it: every record once, with the value that it must get, or a refusal
 //! that names the file.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use arrow::array::*;
@@ -428,4 +430,64 @@ fn names_of_columns_may_be_any_text() {
     run(&workspace).expect(0);
     let wanted = [("ø".to_owned(), 0, 3.0), ("ß".to_owned(), 1, 12.0)];
     assert_eq!(published(&workspace), wanted);
+}
+
+/// A link that leads nowhere, where a directory of the input may have been.
+#[test]
+fn a_part_of_the_input_that_can_not_be_looked_at_is_told() {
+    for (path, link) in [
+        ("input", "input/b"),
+        ("input", "input/a/deep"),
+        ("input/**/*.parquet", "input/b"),
+        ("input/*/*.parquet", "input/b"),
+        ("input/*/part.parquet", "input/b"),
+        ("input/*/x/../*.parquet", "input/b/x"),
+        ("input/[b-z]/x/*.parquet", "input/b/x"),
+    ] {
+        let workspace = workspace(path);
+        write_parquet(&workspace.path("input/a/part.parquet"), &records(0, 3), 5);
+        write_parquet(&workspace.path("input/c/x/part.parquet"), &records(0, 3), 5);
+        fs::create_dir_all(workspace.path(link).parent().expect("a parent")).expect("a directory");
+        symlink("nowhere", workspace.path(link)).expect("a link");
+        let ended = run(&workspace);
+        assert!(matches!(ended.code, Some(66 | 74)), "{path}: {ended}");
+        ended.says(&[&format!("cannot look at {link}: ")]);
+        assert!(
+            !workspace.path("lamplighter.db").exists()
+                || workspace.value("SELECT count(*) FROM runs") == "0"
+        );
+        fs::remove_file(workspace.path(link)).expect("a link");
+    }
+}
+
+#[test]
+fn wildcards_of_directories_are_matched_name_by_name() {
+    for (path, found) in [
+        ("input/*/part.parquet", 0..2),
+        ("input/[a]*/*.parquet", 0..2),
+        ("./input/a*/p?rt.parquet", 0..2),
+        ("*/a*/part.parquet", 0..2),
+        ("input/*/part*", 0..2),
+        ("input/.*/part.parquet", 2..3),
+    ] {
+        let workspace = workspace(path);
+        write_parquet(&workspace.path("input/a1/part.parquet"), &records(0, 1), 5);
+        write_parquet(&workspace.path("input/a2/part.parquet"), &records(1, 1), 5);
+        write_parquet(&workspace.path("input/.h/part.parquet"), &records(2, 1), 5);
+        workspace.write("input/file", "no directory");
+        run(&workspace).expect(0);
+        assert_published(&workspace, found);
+    }
+}
+
+/// What is unfinished is not entered, whatever it leads to.
+#[test]
+fn links_of_what_is_unfinished_are_no_input() {
+    let workspace = workspace("input");
+    write_parquet(&workspace.path("input/a/1.parquet"), &records(0, 3), 5);
+    symlink("nowhere", workspace.path("input/_x")).expect("a link");
+    symlink("nowhere", workspace.path("input/.y")).expect("a link");
+    symlink("a", workspace.path("input/_a")).expect("a link");
+    run(&workspace).expect(0);
+    assert_published(&workspace, 0..3);
 }

@@ -5,7 +5,8 @@
 //! and no file is read twice. What is no file (a FIFO, a device) is passed over.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -24,14 +25,15 @@ const OPTIONS: MatchOptions = MatchOptions {
 /// Name (relative to the input's root) and path of each file that `pattern` means, sorted by name.
 pub(super) fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let path = Path::new(pattern);
-    if path.is_file() {
+    let named = what_is_at(path)?;
+    if named.as_ref().is_some_and(Metadata::is_file) {
         let name = path.file_name().unwrap_or_default();
         return Ok(vec![(
             name.to_string_lossy().into_owned(),
             path.to_path_buf(),
         )]);
     }
-    let is_directory = path.is_dir();
+    let is_directory = named.is_some_and(|named| named.is_dir());
     let (root, matches) = if is_directory {
         (path.to_path_buf(), in_directory(path)?)
     } else {
@@ -70,9 +72,30 @@ pub(super) fn list(pattern: &str) -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// What stands in a directory and those below it, without what is hidden.
+/// What a path leads to; `None` if there is no such name, or a link that leads nowhere. What can not
+/// be looked at is an error: it may be there.
+fn what_is_at(path: &Path) -> anyhow::Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        // A pattern need not be a path.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::InvalidFilename
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+/// What stands in a directory and those below it, without what is hidden or unfinished.
 fn in_directory(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = everything_below(directory, false)?;
+    let mut found = everything_below(directory, &is_work_in_progress)?;
     found.retain(|path| {
         path.extension()
             .is_some_and(|extension| extension == "parquet")
@@ -93,51 +116,110 @@ fn matching(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
         let compiled = Pattern::new(&plain.to_string_lossy()).map_err(refused)?;
         let root = fixed_root(pattern);
         let with_hidden = pattern.contains("/.");
-        let mut found = match root.as_os_str().is_empty() || root.is_dir() {
-            true => everything_below(&root, with_hidden)?,
+        let is_left_out =
+            |name: &Path| !with_hidden && name.as_os_str().as_encoded_bytes().starts_with(b".");
+        let mut found = match is_directory(&root)? {
+            true => everything_below(&root, &is_left_out)?,
             false => Vec::new(),
         };
         found.retain(|path| compiled.matches_path_with(path, OPTIONS));
         return Ok(found);
     }
-    glob::glob_with(pattern, OPTIONS)
-        .map_err(refused)?
-        .map(|entry| {
-            entry.map_err(|error| {
-                let path = error.path().display().to_string();
-                anyhow::Error::from(std::io::Error::from(error))
-                    .context(format!("cannot list {path}"))
-            })
-        })
-        .collect()
+    // Name by name, so that what can not be looked at is told: it may be a directory that matches.
+    let root = fixed_root(pattern);
+    let names = Path::new(pattern)
+        .components()
+        .skip(root.components().count());
+    let mut found = vec![root];
+    for name in names {
+        let name = name.as_os_str().to_string_lossy();
+        let compiled = Pattern::new(&name).map_err(refused)?;
+        let mut next = Vec::new();
+        for directory in found {
+            if !is_directory(&directory)? {
+                continue;
+            }
+            if !has_wildcard(&name) {
+                let path = directory.join(&*name);
+                next.extend(is_there(&path)?.then_some(path));
+                continue;
+            }
+            let context = || format!("cannot list {}", directory.display());
+            for entry in fs::read_dir(opened(&directory)).with_context(context)? {
+                let name = entry.with_context(context)?.file_name();
+                if compiled.matches_with(&name.to_string_lossy(), OPTIONS) {
+                    next.push(directory.join(name));
+                }
+            }
+        }
+        found = next;
+    }
+    Ok(found)
 }
 
-/// All files and directories below a directory, `with_hidden` those whose names begin with a dot.
-fn everything_below(root: &Path, with_hidden: bool) -> anyhow::Result<Vec<PathBuf>> {
+/// Whether a name is there, be it a link that leads nowhere.
+fn is_there(path: &Path) -> anyhow::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        looked => looked
+            .map(|_| true)
+            .with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+/// Whether a path that is there is a directory; one that is not there is none, but a link that leads
+/// nowhere may be meant as one.
+fn is_directory(path: &Path) -> anyhow::Result<bool> {
+    let path = opened(path);
+    if !is_there(path)? {
+        return Ok(false);
+    }
+    let looked = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()));
+    Ok(looked?.is_dir())
+}
+
+/// The working directory has no name in a pattern.
+fn opened(directory: &Path) -> &Path {
+    match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    }
+}
+
+/// All files and directories below a directory, but for names that are left out, with what is below
+/// them.
+fn everything_below(
+    root: &Path,
+    is_left_out: &dyn Fn(&Path) -> bool,
+) -> anyhow::Result<Vec<PathBuf>> {
     let (mut entered, mut found) = (HashSet::new(), Vec::new());
     let mut left = vec![root.to_path_buf()];
     while let Some(directory) = left.pop() {
         let context = || format!("cannot list {}", directory.display());
-        // The working directory has no name in a pattern.
-        let opened = match directory.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => &directory,
-        };
+        let opened = opened(&directory);
         let metadata = fs::metadata(opened).with_context(context)?;
         if !entered.insert((metadata.dev(), metadata.ino())) {
             continue;
         }
-        let first = found.len();
+        let mut directories = Vec::new();
         for entry in fs::read_dir(opened).with_context(context)? {
-            let name = entry.with_context(context)?.file_name();
-            if with_hidden || !name.as_encoded_bytes().starts_with(b".") {
-                found.push(directory.join(name));
+            let entry = entry.with_context(context)?;
+            let name = entry.file_name();
+            if is_left_out(Path::new(&name)) {
+                continue;
             }
+            let path = directory.join(name);
+            let kind = entry.file_type().with_context(context)?;
+            // A link leads to a directory or to a file; one that leads nowhere is no input that can
+            // be passed over.
+            if kind.is_dir() || kind.is_symlink() && is_directory(&path)? {
+                directories.push(path.clone());
+            }
+            found.push(path);
         }
         // By which name a directory is entered must not depend on the order on the disk.
-        found[first..].sort();
-        let directories = found[first..].iter().rev().filter(|path| path.is_dir());
-        left.extend(directories.cloned());
+        directories.sort_by(|one, other| other.cmp(one));
+        left.extend(directories);
     }
     Ok(found)
 }
@@ -152,13 +234,17 @@ fn is_work_in_progress(name: &Path) -> bool {
     })
 }
 
+fn has_wildcard(name: &str) -> bool {
+    name.contains(['*', '?', '['])
+}
+
 /// The directories before the first one with a wildcard.
 fn fixed_root(pattern: &str) -> PathBuf {
     let mut root = PathBuf::new();
     let mut components = Path::new(pattern).components().peekable();
     while let Some(component) = components.next() {
         let text = component.as_os_str().to_string_lossy();
-        if components.peek().is_none() || text.contains(['*', '?', '[']) {
+        if components.peek().is_none() || has_wildcard(&text) {
             break;
         }
         root.push(component);

@@ -20,6 +20,7 @@ on_both! {
     missing_dates_are_found_and_filled,
     what_was_given_up_or_begun_for_another_reason_is_no_answer,
     what_consumers_see_is_complete_whatever_was_tried_since,
+    dates_whose_runs_were_pruned_are_still_missing,
     a_dry_run_writes_nothing,
 }
 
@@ -199,46 +200,14 @@ fn missing_dates_are_found_and_filled(home: &Home) {
     // Dates of yesterday and before, by the database's clock.
     let cron = "[schedule]\ndate = \"-1d\"\ncron = \"0 0 * * *\"\n";
     set_up(home, [], cron);
-    let sql = match home.url().starts_with("sqlite") {
-        true => {
-            "SELECT date('now', '-' || days || ' days') FROM (SELECT 1 AS days UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) ORDER BY 1"
-        }
-        false => {
-            "SELECT (timezone('UTC', now())::date - days)::text FROM generate_series(1, 4) AS days ORDER BY 1"
-        }
-    };
-    let dates: Vec<String> = home
-        .query(sql)
-        .into_iter()
-        .map(|row| row[0].clone())
-        .collect();
+    let dates = last_four_dates(home);
     for date in &dates {
-        let ids = StringArray::from_iter_values(["a"]);
-        let rows = batch(vec![
-            ("id", Arc::new(ids)),
-            ("x", Arc::new(Float64Array::from(vec![1.0]))),
-        ]);
-        let file = format!("input/{date}.parquet");
-        write_parquet(&home.workspace().path(&file), &rows, 5);
+        put_record(home, date, Some(1.0));
     }
     for date in [&dates[0], &dates[2]] {
         lamplighter(home, &["run", "job.toml", "--date", date]).expect(0);
     }
-    let listed = || {
-        let list = ["runs", "list", "--missing", "--format", "json"];
-        let json = lamplighter(home, &list).expect(0).json();
-        let listed = json.as_array().expect("dates").clone();
-        listed
-            .iter()
-            .map(|date| {
-                format!(
-                    "{} {}",
-                    date["date"].as_str().unwrap(),
-                    date["standing"].as_str().unwrap()
-                )
-            })
-            .collect::<Vec<_>>()
-    };
+    let listed = || listed_as_missing(home);
     let never = |date: &String| format!("{date} never begun");
     assert_eq!(listed(), [never(&dates[1]), never(&dates[3])]);
     let filled = lamplighter(
@@ -329,6 +298,75 @@ fn what_consumers_see_is_complete_whatever_was_tried_since(home: &Home) {
     lamplighter(home, &["status"]).expect(79);
     lamplighter(home, &["runs", "retire", "simple"]).expect(0);
     lamplighter(home, &["status"]).expect(0);
+}
+
+/// The four dates before today, by the database's clock.
+fn last_four_dates(home: &Home) -> Vec<String> {
+    let sql = match home.url().starts_with("sqlite") {
+        true => {
+            "SELECT date('now', '-' || days || ' days') FROM (SELECT 1 AS days UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) ORDER BY 1"
+        }
+        false => {
+            "SELECT (timezone('UTC', now())::date - days)::text FROM generate_series(1, 4) AS days ORDER BY 1"
+        }
+    };
+    home.query(sql).concat()
+}
+
+/// The input of a date: one record with this number.
+fn put_record(home: &Home, date: &str, number: Option<f64>) {
+    let rows = batch(vec![
+        ("id", Arc::new(StringArray::from_iter_values(["a"]))),
+        ("x", Arc::new(Float64Array::from(vec![number]))),
+    ]);
+    let file = format!("input/{date}.parquet");
+    write_parquet(&home.workspace().path(&file), &rows, 5);
+}
+
+/// Date and standing of what `runs list --missing` shows.
+fn listed_as_missing(home: &Home) -> Vec<String> {
+    let list = ["runs", "list", "--missing", "--format", "json"];
+    let json = lamplighter(home, &list).expect(0).json();
+    let dates = json.as_array().expect("dates").iter();
+    dates
+        .map(|date| {
+            let [date, standing] = ["date", "standing"].map(|key| date[key].as_str().unwrap());
+            format!("{date} {standing}")
+        })
+        .collect()
+}
+
+fn dates_whose_runs_were_pruned_are_still_missing(home: &Home) {
+    let cron = "[schedule]\ndate = \"-1d\"\ncron = \"0 0 * * *\"\n";
+    set_up(home, [], cron);
+    let dates = last_four_dates(home);
+    for (date, number) in dates.iter().zip([Some(1.0), None, Some(1.0), None]) {
+        put_record(home, date, number);
+    }
+    let run = |date: &str, more: &[&str]| {
+        lamplighter(home, &[&["run", "job.toml", "--date", date], more].concat())
+    };
+    // Of the first date only a trial, of the second and the fourth a withheld run.
+    run(&dates[0], &["--limit", "1"]).expect(0);
+    run(&dates[1], &[]).expect(65);
+    run(&dates[2], &[]).expect(0);
+    run(&dates[3], &[]).expect(65);
+    let [second, fourth] = [&dates[1], &dates[3]];
+    let before = [format!("{second} withheld"), format!("{fourth} withheld")];
+    assert_eq!(listed_as_missing(home), before);
+    let prune = ["runs", "prune", "job.toml", "--set", "retention.runs=0s"];
+    lamplighter(home, &prune).expect(0);
+    assert_eq!(home.counts(&["runs"]), ["1"]);
+    let after = [format!("{second} pruned"), format!("{fourth} pruned")];
+    assert_eq!(listed_as_missing(home), after);
+    put_record(home, second, Some(1.0));
+    put_record(home, fourth, Some(1.0));
+    let filled = lamplighter(
+        home,
+        &["backfill", "job.toml", "--missing", "--format", "json"],
+    );
+    assert_eq!(outcomes(&filled.expect(0)).len(), 2);
+    assert_eq!(listed_as_missing(home), [""; 0]);
 }
 
 fn a_dry_run_writes_nothing(home: &Home) {

@@ -56,19 +56,42 @@ fn ids_that_repeat_or_are_not_there_are_counted() {
     records_of(&workspace, ids, Arc::new(numbers.clone()));
     let more = ["--set", "errors.max_dead_letters=2"];
     let found = check(&workspace, &more);
-    found.only(65, &["ids"]).failed(
-        "input",
-        "ids",
-        65,
-        &["of all 6 records, 2 without an id and 2 with a repeated one"],
-    );
-    assert!(found.mend("input", "ids").contains("id_column = "));
-    for ids in [
-        vec![id("a"), id("b"), id("a")],
-        vec![id("a"), id("b"), None],
+    let counted = "of all 6 records, 2 without an id and 2 with a repeated one";
+    found
+        .only(0, &[])
+        .passed("input", "ids", &[counted, ": 4 dead letters"]);
+    // Those without an id are judged as a run judges them.
+    for limit in ["1", "49%"] {
+        let limit = format!("errors.max_dead_letters={limit}");
+        let found = check(&workspace, &["--set", &limit]);
+        assert_eq!(found.ended.code, Some(65));
+        found.failed("input", "ids", 65, &[counted, "max_dead_letters"]);
+        assert!(found.mend("input", "ids").contains("id_column = "));
+    }
+    check(&workspace, &["--set", "errors.max_dead_letters=50%"]).passed("input", "ids", &[]);
+    let fail = ["--set", "errors.duplicates=fail"];
+    check(&workspace, &[&more[..], &fail].concat())
+        .only(65, &["ids"])
+        .failed("input", "ids", 65, &[counted, "duplicates = \"fail\""]);
+    for (ids, code_of_fail) in [
+        (vec![id("a"), id("b"), id("a")], 65),
+        (vec![id("a"), id("b"), None], 0),
     ] {
         records_of(&workspace, ids, Arc::new(Float64Array::from(vec![1.0; 3])));
-        check(&workspace, &more).only(65, &["ids"]);
+        for (arguments, code) in [
+            (more.to_vec(), 0),
+            ([&more[..], &fail].concat(), code_of_fail),
+        ] {
+            let found = check(&workspace, &arguments);
+            assert_eq!(found.ended.code, Some(code), "{}", found.ended);
+            // What it says is what a run does.
+            let run = ["run", "job.toml", "--date", "2026-11-20"];
+            let database = format!("sqlite://{}.db", arguments.len());
+            let database = ["--database", &database, "--rescore", "--reason", "a test"];
+            workspace
+                .lamplighter(&[&run[..], &arguments, &database].concat())
+                .expect(code);
+        }
     }
     let ids = vec![id("a"), id("b"), None, id("a"), None, id("a")];
     records_of(&workspace, ids, Arc::new(numbers));

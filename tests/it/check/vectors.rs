@@ -43,13 +43,22 @@ fn what_is_reproduced_passes_and_what_is_not_is_told_by_row_and_column() {
             &["row 1, `expected_value`", "3.00005", "found 3"],
         )
         .passed("input", "records", &["12 scored"]);
-    let nan = numbers(&[1.0, 3.0, f64::NAN]);
-    vectors(&workspace, vec![x(), ("expected_value", nan)]).failed(
-        "model",
-        "test vectors",
-        78,
-        &["row 2", "NaN"],
-    );
+    // To expect infinity is to allow any number.
+    for (value, word) in [
+        (f64::NAN, "NaN"),
+        (f64::INFINITY, "inf"),
+        (f64::NEG_INFINITY, "-inf"),
+    ] {
+        let expected = numbers(&[1.0, 3.0, value]);
+        vectors(&workspace, vec![x(), ("expected_value", expected)])
+            .only(78, &["test vectors"])
+            .failed(
+                "model",
+                "test vectors",
+                78,
+                &["`expected_value`", "row 2", word, "not finite"],
+            );
+    }
 }
 
 #[test]

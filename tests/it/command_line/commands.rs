@@ -37,6 +37,23 @@ fn a_run_that_is_complete_prints_the_same_report_again() {
 }
 
 #[test]
+fn a_run_that_was_withheld_by_hand_is_told_as_withheld() {
+    let workspace = workspace();
+    workspace.lamplighter(&RUN).expect(0);
+    workspace.execute("DELETE FROM publications; UPDATE runs SET publication = 'withheld'");
+    let text = workspace.lamplighter(&RUN).expect(0).stdout;
+    has(
+        &text,
+        &[
+            "already complete and withheld: consumers do not see it any more",
+            "--rescore",
+        ],
+    );
+    let report = json_of(&workspace, &["report"]);
+    assert_eq!(report["outcome"]["verdict"], "withheld");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let workspace = workspace();
     let dry_run = [&RUN[..], &["--dry-run"]].concat();

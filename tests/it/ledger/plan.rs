@@ -1,6 +1,11 @@
-use lamplighter::ledger::{DateState, PlannedInput, Planning, ShardSlice, State};
+use lamplighter::ledger::{
+    DateState, Ledger, NewRun, PlannedInput, Planning, Publication, RetriedRun, ShardSlice, State,
+};
+use lamplighter::record::{DeadLetter, Outputs, Predictions, Stage};
 
-use super::{Home, NOTHING, claim, new_run, plan, published, slices, try_plan};
+use super::{
+    Home, NOTHING, claim, commit, commit_of, new_run, plan, published, slices, try_finish, try_plan,
+};
 
 on_both! {
     a_plan_is_stored_as_it_was_made,
@@ -9,6 +14,8 @@ on_both! {
     a_trial_is_in_nobodys_way,
     a_plan_that_fails_midway_writes_nothing,
     a_run_that_was_published_meanwhile_is_not_replaced,
+    what_was_pruned_meanwhile_is_not_retried,
+    what_is_retried_meanwhile_keeps_its_dead_letters,
 }
 
 fn a_plan_is_stored_as_it_was_made(home: &Home) {
@@ -140,4 +147,71 @@ fn a_run_that_was_published_meanwhile_is_not_replaced(home: &Home) {
     let planning = try_plan(&mut ledger, &run, &[4], unfinished(first));
     assert_eq!(planning, Planning::Overtaken);
     assert_eq!(home.counts(&["runs"]), ["1"]);
+}
+
+/// A published run of nothing but one dead letter.
+fn with_a_dead_letter(ledger: &mut Ledger, run: &NewRun) -> i64 {
+    let run_id = plan(ledger, run, &[1]);
+    let claims = claim(ledger, run_id, "owner", 1);
+    let values = Outputs::Regression { values: Vec::new() };
+    let ids = arrow::array::StringArray::from(Vec::<&str>::new());
+    let none = Predictions::new(ids, Vec::new(), values).expect("no predictions");
+    let letter = DeadLetter {
+        ordinal: 0,
+        record_id: Some("r0".to_owned()),
+        stage: Stage::Validate,
+        code: "missing_value".into(),
+        field: None,
+        message: String::new(),
+    };
+    commit(ledger, run_id, &commit_of(&claims[0], none, vec![letter]));
+    let (finished, _) = try_finish(ledger, run_id, Publication::Published);
+    assert!(finished.is_ok());
+    run_id
+}
+
+#[track_caller]
+fn plan_retry(ledger: &mut Ledger, parent: i64) -> Planning {
+    let mut run = new_run("2026-11-23");
+    run.parent_run_id = Some(parent);
+    let shards = slices(&[1]);
+    let input = PlannedInput::Slices {
+        shards: &shards,
+        input: &|_| Ok(Vec::new()),
+    };
+    let known = RetriedRun {
+        run_id: parent,
+        newest_child: ledger.newest_child(parent).expect("an answer"),
+    };
+    ledger.plan_retry(&run, &input, known).expect("an answer")
+}
+
+fn what_was_pruned_meanwhile_is_not_retried(home: &Home) {
+    let mut ledger = home.open();
+    let parent = with_a_dead_letter(&mut ledger, &new_run("2026-11-23"));
+    for column in ["dead_letters_pruned_at", "pruned_at"] {
+        home.execute(&format!("UPDATE runs SET {column} = completed_at"));
+        assert_eq!(plan_retry(&mut ledger, parent), Planning::Overtaken);
+        home.execute(&format!("UPDATE runs SET {column} = NULL"));
+    }
+    assert_eq!(home.counts(&["runs"]), ["1"]);
+    let planned = plan_retry(&mut ledger, parent);
+    assert!(matches!(planned, Planning::Planned { .. }));
+}
+
+fn what_is_retried_meanwhile_keeps_its_dead_letters(home: &Home) {
+    let mut ledger = home.open();
+    let parent = with_a_dead_letter(&mut ledger, &new_run("2026-11-23"));
+    let seen = ledger.run(parent).unwrap().expect("the run");
+    let Planning::Planned { run_id, .. } = plan_retry(&mut ledger, parent) else {
+        panic!("nobody else plans");
+    };
+    let proceed = &mut || Ok(());
+    assert_eq!(ledger.prune_dead_letters(&seen, proceed).unwrap(), None);
+    assert_eq!(home.counts(&["dead_letters"]), ["1"]);
+    let stored = ledger.run(parent).unwrap().expect("the run");
+    assert_eq!(stored.dead_letters_pruned_at, None);
+    ledger.cancel_run(run_id).unwrap();
+    assert_eq!(ledger.prune_dead_letters(&seen, proceed).unwrap(), Some(1));
+    assert_eq!(home.counts(&["dead_letters"]), ["0"]);
 }

@@ -20,6 +20,7 @@ on_both! {
     a_date_that_was_scored_scores_the_same_rows_again,
     higher_priority_comes_first_then_the_order_of_pushing,
     only_rows_of_ended_runs_are_pruned_and_only_after_their_time,
+    a_pruning_of_the_queue_that_is_to_stop_stops,
 }
 
 const DATE: &str = "2026-11-23";
@@ -270,6 +271,11 @@ fn higher_priority_comes_first_then_the_order_of_pushing(home: &Home) {
     assert_eq!(taken(&mut ledger, run_id), order);
 }
 
+#[track_caller]
+fn prune(ledger: &mut Ledger, job: &str, retention: Duration) -> u64 {
+    ledger.prune_queue(job, retention, &mut || Ok(())).unwrap()
+}
+
 fn only_rows_of_ended_runs_are_pruned_and_only_after_their_time(home: &Home) {
     let mut ledger = home.open();
     push(&mut ledger, &[("a", "{}"), ("b", "{}")], 0);
@@ -280,10 +286,30 @@ fn only_rows_of_ended_runs_are_pruned_and_only_after_their_time(home: &Home) {
     push(&mut ledger, &[("d", "{}")], 0);
     push_with(&mut ledger, "other", &[("e", "{}")], 0, OnConflict::Replace);
     let day = Duration::from_hours(24);
-    assert_eq!(ledger.prune_queue("simple", day).unwrap(), 0);
-    assert_eq!(ledger.prune_queue("other", Duration::ZERO).unwrap(), 0);
+    assert_eq!(prune(&mut ledger, "simple", day), 0);
+    assert_eq!(prune(&mut ledger, "other", Duration::ZERO), 0);
     assert_eq!(stats(&mut ledger), [1, 1, 2, 0]);
-    assert_eq!(ledger.prune_queue("simple", Duration::ZERO).unwrap(), 2);
+    assert_eq!(prune(&mut ledger, "simple", Duration::ZERO), 2);
     assert_eq!(stats(&mut ledger), [1, 1, 0, 0]);
     assert_eq!(ledger.pending_in_queue("other").unwrap(), 1);
+}
+
+fn a_pruning_of_the_queue_that_is_to_stop_stops(home: &Home) {
+    let mut ledger = home.open();
+    let ids: Vec<String> = (0..6_000).map(|number| format!("r{number}")).collect();
+    let records: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "{}")).collect();
+    push(&mut ledger, &records, 0);
+    let mut run = new_run(DATE);
+    run.shard_size = 6_000;
+    let done = plan_queue(&mut ledger, &run, &ALL);
+    finish(&mut ledger, done);
+    let mut asked = 0;
+    let stopped = ledger.prune_queue("simple", Duration::ZERO, &mut || {
+        asked += 1;
+        anyhow::ensure!(asked < 2, "interrupted");
+        Ok(())
+    });
+    assert!(format!("{:#}", stopped.expect_err("a stop")).contains("interrupted"));
+    assert_eq!(stats(&mut ledger), [0, 0, 1_000, 0]);
+    assert_eq!(prune(&mut ledger, "simple", Duration::ZERO), 1_000);
 }

@@ -196,3 +196,83 @@ fn what_was_pruned_can_not_be_scored_again_and_the_published_stays() {
         results.verify();
     }
 }
+
+/// A night of one record, published with a pruning of the queue.
+fn next_night(results: &Results) {
+    push(results, "{\"id\":\"next\",\"x\":1}\n", &[]);
+    run(results, NEXT, &[]).expect(0);
+    assert_eq!(results.published(NEXT), [["next", "3"]]);
+}
+
+/// Six records that can not be scored, before others that can.
+fn with_nulls(others: u8) -> String {
+    let nulls = (1..=6).map(|index| format!("{{\"id\":\"n{index}\",\"x\":null}}\n"));
+    nulls.collect::<String>() + &letters(others)
+}
+
+#[test]
+fn a_run_that_failed_is_gone_on_with_after_later_nights() {
+    let more = "workers = 1\n[errors]\nmax_dead_letters = 2\n[retention]\nqueue = \"0s\"";
+    for results in linear("", more) {
+        push(&results, &with_nulls(9), &[]);
+        run(&results, DATE, &[]).expect(65);
+        assert_eq!(states(&results), [format!("{DATE}#1 failed withheld")]);
+        next_night(&results);
+        assert_eq!(stats(&results), [0, 15, 0, 0]);
+        results
+            .lamplighter(&["runs", "prune", "job.toml"])
+            .expect(0);
+        assert_eq!(stats(&results), [0, 15, 0, 0]);
+
+        run(&results, DATE, &["--set", "errors.max_dead_letters=6"]).expect(0);
+        assert_eq!(results.published(DATE).len(), 9);
+        let letters = results.dead_letters(1);
+        assert_eq!(letters.len(), 6);
+        assert!(
+            letters
+                .iter()
+                .all(|letter| letter.contains("missing_value")),
+            "{letters:?}"
+        );
+        assert_eq!(stats(&results), [0; 4], "now its rows go");
+        results.verify();
+    }
+}
+
+#[test]
+fn a_withheld_date_keeps_its_rows_through_later_nights() {
+    let more = "[errors]\nmax_dead_letters = 5\n[retention]\nqueue = \"0s\"";
+    for results in linear("", more) {
+        push(&results, &with_nulls(0), &[]);
+        run(&results, DATE, &["--set", "run.shard_size=100"]).expect(65);
+        assert_eq!(states(&results), [format!("{DATE}#1 completed withheld")]);
+        next_night(&results);
+        assert_eq!(stats(&results), [0, 0, 6, 0]);
+        let impute = "missing = \"impute\"\nfill = 4.0";
+        let bundle = results.workspace.path("bundle");
+        linear_bundle(&bundle, &[("x", 2.0)], 1.0, impute);
+        run(&results, DATE, &[]).expect(0);
+        assert_eq!(results.published(DATE).len(), 6);
+        assert_eq!(stats(&results), [0; 4]);
+        results.verify();
+    }
+}
+
+#[test]
+fn scoring_again_that_failed_is_gone_on_with_after_later_nights() {
+    let more = "workers = 1\n[errors]\nmax_dead_letters = 6\n[retention]\nqueue = \"0s\"";
+    for results in linear("", more) {
+        push(&results, &with_nulls(9), &[]);
+        run(&results, DATE, &["--set", "retention.queue=1h"]).expect(0);
+        let strict = ["--set", "errors.max_dead_letters=0"];
+        run(&results, DATE, &[&RESCORE[..], &strict].concat()).expect(65);
+        assert_eq!(states(&results)[1], format!("{DATE}#2 failed withheld"));
+        next_night(&results);
+        assert_eq!(stats(&results), [0, 0, 15, 0]);
+        run(&results, DATE, &[]).expect(0);
+        assert_eq!(states(&results)[1], format!("{DATE}#2 completed published"));
+        assert_eq!(results.prediction_bits(2).len(), 9);
+        assert_eq!(stats(&results), [0; 4]);
+        results.verify();
+    }
+}

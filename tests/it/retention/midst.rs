@@ -261,3 +261,96 @@ fn records_are_erased_again_and_again_while_the_run_goes_on() {
         [3000, 2880, 60, 60]
     );
 }
+
+#[test]
+fn a_retry_of_what_is_pruned_while_it_is_planned_is_refused() {
+    for column in ["pruned_at", "dead_letters_pruned_at"] {
+        let results = Results::in_postgres();
+        set_up(&results, super::SOME);
+        let strict = ["--set", "errors.max_dead_letters=0"];
+        let one_shard = ["--set", "run.shard_size=100"];
+        run(&results, "2026-11-20", &[strict, one_shard].concat()).expect(65);
+        let database = results.postgres().expect("Postgres");
+        let mut session = database.session();
+        let date = "hashtextextended('lamplighter:plan:simple@2026-11-20', 0)";
+        session.execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({date})"));
+        let retry = ["dead-letters", "retry", "job.toml"];
+        let started = Started::new(&mut results.command(&retry));
+        wait_for_lock(&results, "%pg_advisory_xact_lock%");
+        session.execute(&format!(
+            "UPDATE lamplighter.runs SET {column} = now(); COMMIT"
+        ));
+        let ended = started.end().expect(64);
+        assert!(ended.stderr.contains("pruned"), "{ended}");
+        assert_eq!(results.value("SELECT count(*) FROM runs"), "1");
+    }
+}
+
+/// Waits until somebody who does this waits for a lock.
+fn wait_for_lock(results: &Results, query: &str) {
+    let waits = format!(
+        "SELECT 1 FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '{query}'"
+    );
+    while results.query(&waits).is_empty() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_run_that_is_pruned_though_somebody_sees_or_needs_it_is_no_run_that_holds() {
+    for results in in_each(super::SOME) {
+        run(&results, "2026-11-20", &[]).expect(0);
+        run(&results, "2026-11-20", &RESCORE).expect(0);
+        results.execute("UPDATE runs SET pruned_at = completed_at");
+        let verify = |run: &str| results.lamplighter(&["runs", "verify", run]);
+        let replaced = "simple@2026-11-20#1";
+        let told = verify(replaced).expect(0);
+        assert!(told.stdout.contains("PRUNED"), "{told}");
+        let told = verify("simple@2026-11-20#2").expect(70);
+        assert!(told.stdout.contains("NOT OK"), "{told}");
+        assert!(told.stdout.contains("but it is published"), "{told}");
+        for (change, finding) in [
+            ("state = 'running' WHERE run_id = 1", "but it is running"),
+            (
+                "publication = 'published' WHERE run_id = 1",
+                "consumers do not see it",
+            ),
+            ("parent_run_id = 1 WHERE run_id = 2", "a retry of it"),
+        ] {
+            results.execute(&format!("UPDATE runs SET {change}"));
+            let told = verify(replaced).expect(70);
+            assert!(told.stdout.contains(finding), "{told}");
+            results.execute(
+                "UPDATE runs SET state = 'completed', publication = 'withheld', parent_run_id = NULL WHERE run_id = 1; \
+                 UPDATE runs SET parent_run_id = NULL",
+            );
+        }
+        verify(replaced).expect(0);
+    }
+}
+
+#[test]
+fn a_run_that_ended_anew_while_records_were_erased_is_told() {
+    let results = Results::in_postgres();
+    set_up(&results, super::SOME);
+    run(&results, "2026-11-20", &[]).expect(0);
+    results.execute(
+        "UPDATE runs SET state = 'failed', publication = 'withheld'; DELETE FROM publications",
+    );
+    let database = results.postgres().expect("Postgres");
+    let mut session = database.session();
+    session.execute("BEGIN; SELECT * FROM lamplighter.runs FOR UPDATE");
+    results.workspace.write("ids.txt", "alpha-17");
+    let erase = ["records", "erase", "--ids", "ids.txt", "--key-file", "key"];
+    let started = Started::new(&mut results.command(&erase));
+    wait_for_lock(&results, "%FOR NO KEY UPDATE%");
+    session.execute(
+        "UPDATE lamplighter.runs SET state = 'completed', completed_at = now() + interval '1 second'; COMMIT",
+    );
+    started
+        .end()
+        .expect(75)
+        .says(&["may still hold records: simple@2026-11-20#1"]);
+    super::erase(&results, &["alpha-17"], &[]).expect(0);
+}

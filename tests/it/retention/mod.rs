@@ -3,6 +3,8 @@
 
 /// Records that are erased by their ids.
 mod erase;
+/// Which ids and jobs an erasure is given.
+mod ids;
 /// Who is killed, or told to stop, in the midst.
 mod midst;
 /// What is kept for so long and no longer.

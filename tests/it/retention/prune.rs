@@ -235,10 +235,36 @@ fn dead_letters_that_are_not_those_that_were_committed_are_not_pruned() {
         run(&results, "2026-11-20", &[]).expect(0);
         results.execute("UPDATE dead_letters SET code = 'other' WHERE ordinal = 5");
         let before = results.everything_stored();
-        prune(&results, &["dead_letters=0s"], &[])
+        let ended = prune(&results, &["dead_letters=0s"], &[])
             .expect(70)
             .says(&["simple@2026-11-20#1, shard 1", "`lamplighter runs verify`"]);
+        assert_eq!(ended.stdout, "");
         assert!(results.everything_stored() == before);
+    }
+}
+
+#[test]
+fn a_run_that_is_damaged_keeps_no_other_from_being_pruned() {
+    for results in in_each(SOME) {
+        for date in ["2026-11-20", "2026-11-21", "2026-11-22"] {
+            run(&results, date, &[]).expect(0);
+        }
+        results.execute("UPDATE dead_letters SET code = 'other' WHERE ordinal = 5 AND run_id > 1");
+        let ended = prune(&results, &["dead_letters=0s", "reports=0s"], &[])
+            .expect(70)
+            .says(&[
+                "simple@2026-11-21#1, shard 1",
+                "simple@2026-11-22#1, shard 1",
+            ]);
+        for pruned in [
+            "3 dead letters of 1 run, of 2026-11-20",
+            "3 reports of 3 runs",
+        ] {
+            assert!(ended.stdout.contains(pruned), "{ended}");
+        }
+        let letters = "SELECT run_id, count(*) FROM dead_letters GROUP BY run_id ORDER BY run_id";
+        assert_eq!(results.query(letters), [["2", "3"], ["3", "3"]]);
+        assert_eq!(results.value("SELECT count(*) FROM reports"), "0");
     }
 }
 
@@ -310,7 +336,12 @@ fn a_run_stays_as_long_as_its_rows_are_in_the_queue() {
         run(&results, "2026-11-20", &RESCORE).expect(0);
         prune(&results, &["runs=0s"], &[]).expect(0);
         assert_eq!(runs(&results).len(), 2, "scored again from its rows");
-        prune(&results, &["runs=0s", "queue=0s"], &[]).expect(0);
+        let json = ["--format", "json"];
+        let both = ["runs=0s", "queue=0s"];
+        let dry = prune(&results, &both, &[&json[..], &["--dry-run"]].concat()).expect(0);
+        let wet = prune(&results, &both, &json).expect(0);
+        assert_eq!(dry.json()["pruned"], wet.json()["pruned"]);
+        assert_eq!(wet.json()["pruned"].as_array().expect("kinds").len(), 2);
         assert_eq!(runs(&results), ["20#2 completed published"]);
         assert_eq!(results.value("SELECT count(*) FROM queue"), "0");
         results.verify();

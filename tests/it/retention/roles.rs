@@ -18,7 +18,8 @@ fn the_custodian_prunes_and_erases_and_the_runner_does_not() {
     let printed = results.lamplighter(&["db", "roles"]).expect(0);
     let database = results.postgres().expect("Postgres");
     database.execute(&printed.stdout);
-    let [runner, custodian] = ["runner", "custodian"].map(|kind| login(&results, kind));
+    let [runner, custodian, reader] =
+        ["runner", "custodian", "reader"].map(|kind| login(&results, kind));
     let as_role = |role: &str, arguments: &[&str]| {
         let mut command = results.command(arguments);
         command.env("DATABASE_URL", database.url_as(role));
@@ -57,6 +58,10 @@ fn the_custodian_prunes_and_erases_and_the_runner_does_not() {
     as_role(&runner, &["runs", "verify"]).expect(0);
     assert_eq!(super::runs(&results), ["20#2 completed published"]);
     assert_eq!(super::seen(&results).len(), 3);
+    // That dates were pruned is known to whoever asks for missing ones.
+    for role in [&runner, &reader] {
+        as_role(role, &["runs", "list", "--missing"]).expect(0);
+    }
     // The name of the pruned trial is known to the runner.
     as_role(&runner, &["run", "job.toml", "--date", "2026-11-21"]).expect(0);
     as_role(&custodian, &["run", "job.toml", "--date", "2026-11-22"]).expect(77);

@@ -1,1 +1,12 @@
-SELECT DISTINCT queue.run_id FROM queue JOIN runs ON runs.run_id = queue.run_id WHERE runs.job = $1
+-- Without those whose rows prunable_in_queue counts: they go first.
+SELECT DISTINCT queue.run_id FROM queue JOIN runs ON runs.run_id = queue.run_id
+WHERE runs.job = $1 AND NOT (
+  (runs.state = 'cancelled' OR runs.state = 'completed' AND EXISTS (
+      SELECT 1 FROM publications
+      WHERE publications.job = runs.job AND publications.logical_date = runs.logical_date))
+  AND runs.completed_at <= clock_timestamp() - make_interval(secs => $2)
+  AND NOT EXISTS (
+      SELECT 1 FROM runs AS again
+      WHERE again.job = runs.job AND again.logical_date = runs.logical_date
+        AND (again.state IN ('planning', 'running')
+             OR again.state = 'failed' AND again.parent_run_id IS NULL)))

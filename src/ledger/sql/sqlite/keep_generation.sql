@@ -1,4 +1,5 @@
-INSERT INTO pruned_generations (job, logical_date, generation)
-SELECT job, logical_date, generation FROM runs WHERE run_id = ?1 AND pruned_at IS NOT NULL
+INSERT INTO pruned_generations (job, logical_date, generation, only_trials)
+SELECT job, logical_date, generation, trial FROM runs WHERE run_id = ?1 AND pruned_at IS NOT NULL
 ON CONFLICT (job, logical_date) DO UPDATE
-SET generation = max(pruned_generations.generation, excluded.generation)
+SET generation = max(pruned_generations.generation, excluded.generation),
+    only_trials = min(pruned_generations.only_trials, excluded.only_trials)
