@@ -266,7 +266,7 @@ fn look_at_records(request: &Request<'_>, prepared: &Arc<Prepared>, section: &mu
     section.failed_with(
         ITEM,
         &Failure::data(problem).into(),
-        format!("lamplighter run {file} --limit {RECORDS} && lamplighter dead-letters list"),
+        format!("lamplighter run {file} --limit {RECORDS}; lamplighter dead-letters list"),
     );
 }
 

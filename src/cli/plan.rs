@@ -17,6 +17,9 @@ pub struct PlanOptions {
     /// Logical date: 2026-11-23, or relative to now: 0d, -1d, -2w [default: [schedule] date]
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub date: Option<String>,
+    /// What it would take to score a finished date again
+    #[arg(long)]
+    pub rescore: bool,
     /// Worker threads [default: [run] workers]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,

@@ -53,12 +53,15 @@ pub fn run(options: &BackfillOptions, invocation: &Invocation<'_>) -> anyhow::Re
         reason: options.reason.clone(),
         max_active,
         request: Request {
-            workers: Some(workers_of(options, &job).div_ceil(max_active)),
+            workers: Some((workers_of(options, &job) / max_active).max(1)),
             interrupt: invocation.interrupt.clone(),
             isolated_arguments: isolated_arguments(&options.job, invocation.global),
             ..Request::default()
         },
     };
+    with_ledger(&target, Access::WriteInTurn, |ledger| {
+        ledger.note_job(&plan.job.name, &plan.job.schedule.to_json())
+    })?;
     let outcomes = watch(terminal, &target, &plan);
     terminal.print_either(&outcomes, || table(&job, &outcomes))?;
     invocation.interrupt.check()?;

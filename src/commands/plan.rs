@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 
 use super::{Invocation, load_job, target};
 use crate::cli::PlanOptions;
+use crate::fault;
 use crate::job::Job;
 use crate::report::text::{self, grouped};
 use crate::run::estimate::{Estimate, estimate};
@@ -17,11 +18,13 @@ use crate::run::start::Request;
 /// Whatever would keep a run from being planned.
 pub fn run(options: &PlanOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     let job = load_job(&options.job)?;
+    fault::prepare()?;
     let target = target(invocation, Some(&job))?;
     let now = target.now()?;
     let date = job.schedule.resolve(options.date.as_deref(), now)?;
     let request = Request {
         workers: options.workers.map(usize::from),
+        rescore: options.rescore.then(String::new),
         interrupt: invocation.interrupt.clone(),
         ..Request::default()
     };
@@ -102,6 +105,10 @@ fn describe(job: &Job, estimate: &Estimate) -> String {
         ));
     }
     let basis = match (estimate.earlier_runs, estimate.probe_seconds > 0.0) {
+        (0, true) if estimate.database_was_left_out => {
+            " (by the probe, without the database: this role may not create temporary tables)"
+                .to_owned()
+        }
         (0, true) => " (by the probe)".to_owned(),
         (0, false) => String::new(),
         (1, _) => " (by the last run)".to_owned(),
@@ -112,11 +119,15 @@ fn describe(job: &Job, estimate: &Estimate) -> String {
         format!("{}{basis}", duration(estimate.forecast_seconds)),
     ));
     if let (Some(finish_by), Some(in_time)) = (&estimate.finish_by, estimate.in_time) {
+        let start = match job.schedule.cron() {
+            Some(_) => format!("started at {}", estimate.starts_at),
+            None => "begun now".to_owned(),
+        };
         let verdict = match in_time {
-            true => "it will hold",
-            false => {
-                "it will NOT hold: begun now, the run ends with exit code 80 and a later start continues"
-            }
+            true => format!("{start}, it will hold"),
+            false => format!(
+                "{start}, it will NOT hold: the run ends with exit code 80 and a later start continues"
+            ),
         };
         lines.push(("finish_by", format!("{finish_by}, {verdict}")));
     }

@@ -23,9 +23,13 @@ pub fn run(options: &ReportOptions, invocation: &Invocation<'_>) -> anyhow::Resu
             )
             .hint("[retention] reports says how long reports are kept; `lamplighter runs show` tells what is left of the run");
         }
+        let standing = match run.state.is_unfinished() {
+            true => "not finished",
+            false => run.state.as_str(),
+        };
         Failure::new(
             Class::Usage,
-            format!("{} is {} and has no report", run.name(), run.state.as_str()),
+            format!("{} is {standing} and has no report", run.name()),
         )
         .hint("a run has a report once it is finished; `lamplighter runs show` tells how far it is")
     })?;

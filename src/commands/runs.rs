@@ -113,7 +113,13 @@ fn missing(ledger: &mut Ledger, job: Option<&str>) -> anyhow::Result<Vec<Missing
     let mut all = Vec::new();
     for known in jobs.iter().filter(|known| !known.is_retired) {
         let schedule = known.schedule.as_deref().and_then(Schedule::from_json);
-        let Some(schedule) = schedule else { continue };
+        let Some(schedule) = schedule else {
+            tracing::warn!(
+                job = known.name,
+                "no start has told when this job is to run: `lamplighter run` or `backfill` does"
+            );
+            continue;
+        };
         all.extend(missing_dates(
             ledger,
             &known.name,
@@ -144,7 +150,10 @@ fn missing_table(missing: &[MissingDate]) -> String {
             date.run.as_deref().unwrap_or("-")
         );
     }
-    text.push_str("`lamplighter backfill JOB --missing` scores those of a job\n");
+    text.push_str(
+        "`lamplighter backfill JOB --missing` scores those of a job; what failed or was withheld only with\n\
+         --reprocess failed --reason \"…\"\n",
+    );
     text
 }
 

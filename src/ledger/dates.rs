@@ -25,6 +25,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes when a job is to run, if nothing is known of it yet.
+    pub fn note_job(&mut self, job: &str, schedule: &str) -> anyhow::Result<()> {
+        let values = [job.into(), schedule.into()];
+        self.change(statement!("note_job"), &values, "cannot note the schedule")?;
+        Ok(())
+    }
+
     /// From now on nothing is expected of a job. Returns false if nothing was.
     pub fn retire_job(&mut self, job: &str) -> anyhow::Result<bool> {
         let values = [job.into()];
@@ -49,7 +56,7 @@ impl Ledger {
         Ok(found.into_iter().next())
     }
 
-    /// The newest run (no trial, no retry) of each date from `first` to `last`, by date.
+    /// The newest run (no trial, no retry, not given up) of each date from `first` to `last`, by date.
     pub fn newest_runs_of_dates(
         &mut self,
         job: &str,

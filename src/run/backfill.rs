@@ -158,14 +158,18 @@ pub fn exit_code(outcomes: &[DateOutcome]) -> u8 {
     found.next().or(codes.first().copied()).unwrap_or(0)
 }
 
-/// What is to be done about a date whose newest run (no trial, no retry) is `newest`.
+/// What is to be done about a date whose newest run (no trial, no retry, not given up) is `newest`,
+/// and of which consumers see some run if it is `published`.
 pub fn standing(
     newest: Option<&Run>,
     published: bool,
     reprocess: Reprocess,
     reason: Option<&str>,
 ) -> Standing {
-    let Some(run) = newest.filter(|run| run.state != State::Cancelled) else {
+    if published && reprocess == Reprocess::None {
+        return Standing::Published;
+    }
+    let Some(run) = newest else {
         return match published {
             true => Standing::Published,
             false => Standing::New,
@@ -273,11 +277,6 @@ impl Crew<'_> {
 
     fn score(&self, date: LogicalDate) -> anyhow::Result<DateOutcome> {
         let Backfill { job, request, .. } = self.backfill;
-        let (mut ledger, standing, newest) = self.look_at(date)?;
-        if !standing.is_to_be_scored() {
-            ledger.close()?;
-            return Ok(left_alone(date, standing, newest.as_ref()));
-        }
         // Old input is there or it is not: nobody is still writing it.
         let there = Job {
             source: crate::job::Source {
@@ -286,32 +285,50 @@ impl Crew<'_> {
             },
             ..job.clone()
         };
-        wait::wait(&there, date, &request.interrupt)?;
-        let is_again = standing == Standing::Again
-            || newest.is_some_and(|run| run.reason.is_some() && run.reason == self.backfill.reason);
-        let request = Request {
-            workers: request.workers,
-            rescore: self.backfill.reason.clone().filter(|_| is_again),
-            backfill: true,
-            exclusive: false,
-            interrupt: request.interrupt.clone(),
-            isolated_arguments: request.isolated_arguments.clone(),
-            ..Request::default()
-        };
-        let started = start(&mut ledger, job, date, &request, |progress| {
-            (self.observe)(Event::Progress(date, progress));
-        });
-        if let Ok(Started::Attempted(_)) = started {
-            self.look_for_peers(&mut ledger, date);
+        loop {
+            let (mut ledger, standing, newest, published) = self.look_at(date)?;
+            if !standing.is_to_be_scored() {
+                ledger.close()?;
+                return Ok(left_alone(date, standing, newest.as_ref()));
+            }
+            wait::wait(&there, date, &request.interrupt)?;
+            let is_again = match (standing, self.backfill.reprocess) {
+                (Standing::Unfinished, Reprocess::All) => true,
+                (Standing::Unfinished, Reprocess::Failed) => !published,
+                _ => standing == Standing::Again,
+            };
+            let request = Request {
+                workers: request.workers,
+                rescore: self.backfill.reason.clone().filter(|_| is_again),
+                backfill: true,
+                exclusive: false,
+                interrupt: request.interrupt.clone(),
+                isolated_arguments: request.isolated_arguments.clone(),
+                ..Request::default()
+            };
+            let started = start(&mut ledger, job, date, &request, |progress| {
+                (self.observe)(Event::Progress(date, progress));
+            });
+            if let Ok(Started::Attempted(_)) = started {
+                self.look_for_peers(&mut ledger, date);
+            }
+            let closed = ledger.close();
+            let started = started?;
+            closed?;
+            // What was gone on with may have been begun for another reason, and is no answer to this one.
+            let is_for_another = matches!(
+                &started,
+                Started::Attempted(Attempted::Finished(outcome))
+                    if is_again && outcome.report.reason != self.backfill.reason
+            );
+            if !is_for_another {
+                return Ok(outcome_of(date, started));
+            }
         }
-        let closed = ledger.close();
-        let outcome = outcome_of(date, started?);
-        closed?;
-        Ok(outcome)
     }
 
     /// The ledger, opened to write if there is something to do.
-    fn look_at(&self, date: LogicalDate) -> anyhow::Result<(Ledger, Standing, Option<Run>)> {
+    fn look_at(&self, date: LogicalDate) -> anyhow::Result<(Ledger, Standing, Option<Run>, bool)> {
         let Backfill {
             job,
             reprocess,
@@ -326,7 +343,7 @@ impl Crew<'_> {
             Ok((runs.pop(), published.is_some()))
         })?;
         let standing = standing(newest.as_ref(), published, *reprocess, reason.as_deref());
-        Ok((ledger, standing, newest))
+        Ok((ledger, standing, newest, published))
     }
 
     /// Whether somebody else worked on that date too.

@@ -12,7 +12,7 @@ use super::input::Input;
 use super::memory::settings;
 use super::rehearsal::{MOST_RECORDS, Measured, rehearse};
 use super::start::Request;
-use crate::error::{self, Class, Failure};
+use crate::error::{self, Class};
 use crate::job::{Job, LogicalDate};
 use crate::ledger::{Access, Run, Target};
 use crate::report::{RunReport, resources};
@@ -71,7 +71,12 @@ pub struct Estimate {
     /// Earlier runs of the same model and about as many records on this host, by which scoring is
     /// forecast; without any it is by the probe.
     pub earlier_runs: u64,
-    /// When it would be finished if it began now.
+    /// Whether the probe is without the database's part, because this role may not create temporary
+    /// tables.
+    pub database_was_left_out: bool,
+    /// The next start by the crontab; without one, now.
+    pub starts_at: String,
+    /// When it would be finished then.
     pub finishes_at: String,
     /// When it is to be finished.
     pub finish_by: Option<String>,
@@ -103,11 +108,17 @@ pub fn estimate(
     let opening = begun.elapsed().as_secs_f64();
     let (records, column_bytes) = size(job, &prepared, target)?;
     let settings = settings(job, &prepared, records, request.workers, target.is_shared());
+    let rescore = request.rescore.is_some();
     let Known {
         decision,
         done,
         earlier,
-    } = look(&prepared, target, records, settings.workers)?;
+    } = look(&prepared, target, rescore, records, settings.workers)?;
+    // What is planned is fixed, whatever waits or is expected by now.
+    let (records, records_are_expected) = match &decision {
+        Decision::Resume(run) => (run.planned as u64, false),
+        _ => (records, matches!(prepared.input, Input::Postgres(_))),
+    };
     let (action, run) = match &decision {
         Decision::Done(run) => ("nothing, it is complete", Some(run)),
         Decision::Resume(run) => ("resume", Some(run)),
@@ -134,8 +145,10 @@ pub fn estimate(
         }
     };
     let length = SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::MAX);
-    let finishes_at = now.checked_add(length).unwrap_or(Timestamp::MAX);
-    let finish_by = job.schedule.deadline(now);
+    // A night begins when the scheduler starts it, not when somebody asks.
+    let starts_at = job.schedule.next_start(now).unwrap_or(now);
+    let finishes_at = starts_at.checked_add(length).unwrap_or(Timestamp::MAX);
+    let finish_by = job.schedule.deadline(starts_at);
     let input = prepared.input.report(&prepared.fingerprint);
     let peak = resources::measure(begun, settings.workers, None).peak_memory_bytes;
     Ok(Estimate {
@@ -152,7 +165,7 @@ pub fn estimate(
         columns: prepared.columns_read(),
         column_bytes,
         records,
-        records_are_expected: matches!(prepared.input, Input::Postgres(_)),
+        records_are_expected,
         done,
         shards: records.div_ceil(job.shard_size),
         workers: settings.workers as u64,
@@ -163,6 +176,8 @@ pub fn estimate(
         probe_seconds: measured.seconds,
         forecast_seconds: seconds,
         earlier_runs: earlier.map_or(0, |earlier| earlier.runs),
+        database_was_left_out: measured.database_was_left_out,
+        starts_at: starts_at.to_string(),
         finishes_at: finishes_at.to_string(),
         finish_by: finish_by.map(|at| at.to_string()),
         in_time: finish_by.map(|at| finishes_at <= at),
@@ -171,47 +186,6 @@ pub fn estimate(
         max_cost: job.cost.as_ref().and_then(|cost| cost.max_per_run),
         fingerprint: prepared.fingerprint,
     })
-}
-
-/// Refuses a run that would cost more than it may, before anything of it is planned or claimed.
-///
-/// # Errors
-/// It would (78); those of an estimate.
-pub fn refuse_if_too_dear(
-    job: &Job,
-    date: LogicalDate,
-    target: &Target,
-    request: &Request,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let Some((cost, most)) = job
-        .cost
-        .as_ref()
-        .and_then(|cost| Some((cost, cost.max_per_run?)))
-    else {
-        return Ok(());
-    };
-    let estimate = estimate(job, date, target, request, now)?;
-    let amount = cost.of(estimate.forecast_seconds);
-    tracing::info!(
-        job = job.name,
-        %date,
-        seconds = estimate.forecast_seconds.round(),
-        "forecast: {}",
-        cost.shown(amount)
-    );
-    if amount <= most {
-        return Ok(());
-    }
-    Err(Failure::config(format!(
-        "{}@{date} would take {:.0} s and cost {}, but [cost] max_per_run is {}",
-        job.name,
-        estimate.forecast_seconds,
-        cost.shown(amount),
-        cost.shown(most)
-    ))
-    .hint("nothing was claimed; `lamplighter plan` shows what makes it dear; raise max_per_run, or --set cost.max_per_run=… for this start")
-    .into())
 }
 
 /// What the ledger knows.
@@ -235,6 +209,7 @@ struct Earlier {
 fn look(
     prepared: &Prepared,
     target: &Target,
+    rescore: bool,
     records: u64,
     workers: usize,
 ) -> anyhow::Result<Known> {
@@ -250,7 +225,7 @@ fn look(
         }
         Err(failure) => return Err(failure),
     };
-    let looked = decide(&mut ledger, prepared, false).and_then(|decision| {
+    let looked = decide(&mut ledger, prepared, rescore).and_then(|decision| {
         let done = match &decision {
             Decision::Resume(Run { run_id, .. }) => ledger.progress(*run_id)?.records,
             Decision::Done(_) | Decision::Plan => 0,

@@ -7,7 +7,7 @@
 //! in a process of its own if the shard kills, and [`finalize`] counts, reports and publishes.
 //!
 //! [`estimate`] says before what a run would take, by a [`rehearsal`]; [`probe`] looks at the first records;
-//! [`backfill`] is many dates.
+//! [`backfill`] is many dates, and `spending` keeps to what a run may cost.
 //!
 //! [`input`] is what is read, [`heartbeat`] keeps this process's claims alive where others may take them
 //! over, `watch` finds workers that hang, `forecast` looks ahead to `finish_by`, [`tolerance`] is the limit
@@ -34,6 +34,7 @@ pub mod probe;
 pub mod rehearsal;
 mod results;
 pub mod retry;
+mod spending;
 pub mod start;
 pub mod tolerance;
 pub mod wait;

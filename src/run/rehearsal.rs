@@ -20,7 +20,8 @@ use super::input::Input;
 use super::pipeline::Settings;
 use super::plan::{self, Occasion, Plan};
 use super::worker::{Orders, Worker};
-use crate::error::{self, Failure};
+use crate::database::sqlite::has_writer;
+use crate::error::{self, Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::ledger::{
@@ -51,6 +52,8 @@ pub struct Measured {
     pub seconds: f64,
     /// A run takes so many times as long.
     pub slower_in_earnest: f64,
+    /// Nothing was committed.
+    pub database_was_left_out: bool,
     /// How long it took to count what was committed, in seconds.
     pub count_seconds: f64,
 }
@@ -97,14 +100,15 @@ pub fn rehearse(
     if shards.is_empty() {
         return Ok(measured);
     }
-    let scratch = Scratch::new(target, &plan, interrupt)?;
+    let scratch = Scratch::new(target, prepared, &plan, interrupt)?;
     let scored = score(prepared, &shards, &scratch, settings, interrupt)?;
     measured.records = scored.records;
     measured.seconds = scored.seconds;
     measured.slower_in_earnest = match scratch {
-        Scratch::File { .. } => 1.0,
-        Scratch::Tables(_) => WITHOUT_LOG,
+        Scratch::File { .. } | Scratch::Nowhere(_) => 1.0,
+        Scratch::Tables { .. } => WITHOUT_LOG,
     };
+    measured.database_was_left_out = matches!(scratch, Scratch::Nowhere(_));
     if let Some((mut ledger, run_id)) = scratch.file_ledger()? {
         let begun = Instant::now();
         ledger.totals(run_id)?;
@@ -151,13 +155,35 @@ enum Scratch {
         _directory: TempDir,
     },
     /// Temporary tables.
-    Tables(Target),
+    Tables {
+        target: Target,
+        /// In one transaction, as long as no reader needs the same connections.
+        is_one_transaction: bool,
+    },
+    /// Nowhere: this role may not create temporary tables.
+    Nowhere(Target),
 }
 
 impl Scratch {
-    fn new(target: &Target, plan: &Plan, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    fn new(
+        target: &Target,
+        prepared: &Prepared,
+        plan: &Plan,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         let Some(file) = target.file() else {
-            return Ok(Self::Tables(target.clone()));
+            let mut ledger = target.open(Access::Look)?;
+            let tried = ledger.rehearse(|_| Ok(()));
+            ledger.close()?;
+            return match tried {
+                Err(error) if error::classify(&error) == Class::Permission => {
+                    Ok(Self::Nowhere(target.clone()))
+                }
+                tried => tried.map(|()| Self::Tables {
+                    target: target.clone(),
+                    is_one_transaction: matches!(prepared.input, Input::Parquet(_)),
+                }),
+            };
         };
         let directory = directory(file)?;
         let url = format!("sqlite://{}", directory.path().join("probe.db").display());
@@ -186,21 +212,41 @@ impl Scratch {
 
     fn target(&self) -> &Target {
         match self {
-            Self::File { target, .. } | Self::Tables(target) => target,
+            Self::File { target, .. } | Self::Tables { target, .. } | Self::Nowhere(target) => {
+                target
+            }
         }
     }
 
     fn run_id(&self) -> i64 {
         match self {
             Self::File { run_id, .. } => *run_id,
-            Self::Tables(_) => 0,
+            Self::Tables { .. } | Self::Nowhere(_) => 0,
         }
     }
 
     fn file_ledger(&self) -> anyhow::Result<Option<(Ledger, i64)>> {
         match self {
             Self::File { target, run_id, .. } => Ok(Some((target.open(Access::Read)?, *run_id))),
-            Self::Tables(_) => Ok(None),
+            Self::Tables { .. } | Self::Nowhere(_) => Ok(None),
+        }
+    }
+}
+
+/// How the names of scratch directories begin.
+const PREFIX: &str = ".lamplighter-probe-";
+
+/// How old the scratch directory of a process that was killed is, at least.
+const ABANDONED: Duration = Duration::from_mins(10);
+
+/// Deletes what processes that were killed have left. What can not be deleted stays for the next.
+fn sweep(beside: &Path) {
+    let entries = beside.read_dir().into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let age = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED));
+        if is_old && !has_writer(&entry.path().join("probe.db")).unwrap_or(true) {
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -211,8 +257,9 @@ fn directory(database: &Path) -> anyhow::Result<TempDir> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    sweep(beside);
     tempfile::Builder::new()
-        .prefix(".lamplighter-probe-")
+        .prefix(PREFIX)
         .tempdir_in(beside)
         .or_else(|_| tempfile::tempdir())
         .context("cannot create a directory for a probe")
@@ -232,7 +279,7 @@ fn score(
 ) -> anyhow::Result<Scored> {
     let access = match scratch {
         Scratch::File { .. } => Access::Write,
-        Scratch::Tables(_) => Access::Look,
+        Scratch::Tables { .. } | Scratch::Nowhere(_) => Access::Look,
     };
     let committers = settings.committers.max(1);
     let mut ledgers = (0..committers)
@@ -244,7 +291,16 @@ fn score(
     let begun = Instant::now();
     let commit_one = |ledger: &mut Ledger, scored: anyhow::Result<ShardCommit>| {
         let commit = scored?;
-        ledger.rehearse_commit(scratch.run_id(), &commit)?;
+        match scratch {
+            Scratch::Nowhere(_) => {}
+            Scratch::Tables {
+                is_one_transaction: false,
+                ..
+            } => ledger.rehearse(|ledger| ledger.rehearse_commit(0, &commit))?,
+            Scratch::File { .. } | Scratch::Tables { .. } => {
+                ledger.rehearse_commit(scratch.run_id(), &commit)?;
+            }
+        }
         let rows = commit.predictions.len() + commit.dead_letters.len();
         records.fetch_add(rows as u64 + commit.filtered, Ordering::Relaxed);
         let elapsed = begun.elapsed();
@@ -255,11 +311,17 @@ fn score(
         anyhow::Ok(())
     };
     let commit_all = |ledger: &mut Ledger| {
-        let outcome = ledger.rehearse(|ledger| {
-            receive
-                .iter()
-                .try_for_each(|scored| commit_one(ledger, scored))
-        });
+        let work = |ledger: &mut Ledger| {
+            let mut scored = receive.iter();
+            scored.try_for_each(|scored| commit_one(ledger, scored))
+        };
+        let outcome = match scratch {
+            Scratch::Tables {
+                is_one_transaction: true,
+                ..
+            } => ledger.rehearse(work),
+            _ => work(ledger),
+        };
         // Whoever waits for room is let go.
         orders.drop_all();
         receive.iter().for_each(drop);

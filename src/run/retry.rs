@@ -153,8 +153,9 @@ fn check_parent(ledger: &mut Ledger, parent: &Run) -> anyhow::Result<()> {
     }
     match replaced_by(ledger, parent, parent.run_id)? {
         Some(other) => {
-            let hint = "retry the dead letters of the run that consumers see";
-            refuse(Class::Config, format!("was replaced by {other}"), hint)
+            let hint = "retry the dead letters of that run, or score the date again: `lamplighter run … --rescore --reason \"…\"`";
+            let problem = format!("is not what consumers see of the date: that is {other}");
+            refuse(Class::Config, problem, hint)
         }
         None => Ok(()),
     }

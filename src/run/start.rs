@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
-use super::estimate::refuse_if_too_dear;
 use super::identity::{Decision, decide};
 use super::pipeline::Progress;
 use super::plan::Occasion;
+use super::spending::refuse_if_too_dear;
 use super::tolerance::Tolerance;
 use super::{Prepared, plan};
 use crate::error::Failure;
@@ -57,8 +57,7 @@ pub fn start(
 ) -> anyhow::Result<Started> {
     let begun = Begun::now(ledger)?;
     if request.limit.is_none() {
-        let target = ledger.target().clone();
-        refuse_if_too_dear(job, date, &target, request, begun.time)?;
+        refuse_if_too_dear(job, date, request)?;
     }
     let prepared = Arc::new(Prepared::new(
         job,

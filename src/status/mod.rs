@@ -6,6 +6,7 @@
 pub mod missing;
 
 use jiff::{SignedDuration, Timestamp};
+use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -137,6 +138,15 @@ fn judge(
     {
         dues.insert(0, last);
     }
+    // Nothing was due before there was anything of the job.
+    let first = ledger.first_date(&known.name)?;
+    let is_of_job = |due: &Due| {
+        first
+            .as_ref()
+            .is_none_or(|first| due.date.to_string() >= *first)
+    };
+    dues.retain(is_of_job);
+    let last_due = last_due.filter(is_of_job);
     let mut troubles = Vec::new();
     let mut judged_last = None;
     for due in &dues {
@@ -277,7 +287,7 @@ fn is_alive(attempt: &Attempt, is_shared: bool) -> bool {
         true => attempt.seems_alive,
         false => {
             let pid = i32::try_from(attempt.pid).map(Pid::from_raw);
-            attempt.host == host_name() && pid.is_ok_and(|pid| kill(pid, None).is_ok())
+            attempt.host == host_name() && pid.is_ok_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
         }
     }
 }
@@ -308,6 +318,10 @@ fn next_finish(
     now: Timestamp,
 ) -> anyhow::Result<Option<Timestamp>> {
     if let Some(run) = newest.filter(|run| run.state.is_unfinished()) {
+        let (attempts, is_shared) = (ledger.attempts(run.run_id)?, ledger.is_shared());
+        if !attempts.iter().any(|attempt| is_alive(attempt, is_shared)) {
+            return Ok(None);
+        }
         let done = ledger.progress(run.run_id)?.records as f64;
         let elapsed = now.duration_since(time(&run.created_at)?).as_secs_f64();
         let left = (run.planned as f64 - done) * elapsed / done;

@@ -235,3 +235,91 @@ fn a_table_is_planned_by_its_statistics() {
     assert!(plan["column_bytes"].as_u64() > Some(5000), "{plan}");
     assert_eq!(plan["probe_records"], 5000);
 }
+
+/// Scoring again is no way around the limit, and a limit no obstacle to it.
+#[test]
+fn what_is_scored_again_is_held_to_the_limit_too() {
+    let home = Home::sqlite();
+    set_up(&home, "[cost]\nper_hour = 1\nmax_per_run = 1000\n");
+    let run = ["run", "job.toml", "--date", "2026-11-23"];
+    lamplighter(&home, &run).expect(0);
+    let again = ["--rescore", "--reason", "again"];
+    let dear = ["--set", "cost.per_hour=3600000000"];
+    let refused = lamplighter(&home, &[&run[..], &again, &dear].concat()).expect(78);
+    refused.says(&["[cost] max_per_run is"]);
+    assert_eq!(home.counts(&["runs"]), ["1"]);
+    // Another model.
+    linear_bundle(&home.workspace().path("bundle"), &[("x", 3.0)], 0.0, "");
+    lamplighter(&home, &[&run[..], &again].concat()).expect(0);
+    let range = [
+        "backfill",
+        "job.toml",
+        "--from",
+        "2026-11-23",
+        "--to",
+        "2026-11-23",
+    ];
+    let all = ["--reprocess", "all", "--reason", "once more"];
+    lamplighter(&home, &[&range[..], &all].concat()).expect(0);
+    assert_eq!(home.counts(&["runs"]), ["3"]);
+}
+
+/// A forecast is no part of the night: what kills it does not keep the night from finding out which
+/// record it was.
+#[test]
+fn a_record_that_kills_the_forecast_is_found_by_the_run() {
+    let home = Home::sqlite();
+    set_up(
+        &home,
+        "[run]\nshard_size = 1000\n[errors]\nmax_dead_letters = 10\n[cost]\nper_hour = 1\nmax_per_run = 1000\n",
+    );
+    let url = home.url();
+    let arguments = [
+        "run",
+        "job.toml",
+        "--date",
+        "2026-11-23",
+        "--database",
+        &url,
+    ];
+    let start = || {
+        let mut command = home.workspace().command(&arguments);
+        Ended::of(command.env("LAMPLIGHTER_FAULT", "abort:r01500"))
+    };
+    for _ in 0..2 {
+        let ended = start();
+        assert!(ended.signal.is_some(), "{ended}");
+    }
+    start().expect(0);
+    assert_eq!(home.counts(&["predictions", "dead_letters"]), ["2999", "1"]);
+}
+
+#[test]
+fn a_role_without_temporary_tables_plans_without_the_databases_part() {
+    let home = Home::postgres();
+    set_up(&home, "[cost]\nper_hour = 1\nmax_per_run = 1000\n");
+    home.execute(
+        "DO $$ BEGIN
+             EXECUTE 'REVOKE ALL ON DATABASE ' || current_database() || ' FROM PUBLIC';
+             EXECUTE 'CREATE ROLE ' || current_database() || '_night LOGIN';
+             EXECUTE 'GRANT CONNECT ON DATABASE ' || current_database() || ' TO ' || current_database() || '_night';
+             EXECUTE 'GRANT USAGE ON SCHEMA lamplighter TO ' || current_database() || '_night';
+             EXECUTE 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA lamplighter TO ' || current_database() || '_night';
+         END $$",
+    );
+    let role = home.value("SELECT current_database() || '_night'");
+    let url = home.url_as(&role);
+    let workspace = home.workspace();
+    let plan = ["plan", "job.toml", "--database", &url];
+    let text = workspace.lamplighter(&plan).expect(0).stdout;
+    assert!(text.contains("may not create temporary tables"), "{text}");
+    let run = [
+        "run",
+        "job.toml",
+        "--date",
+        "2026-11-23",
+        "--database",
+        &url,
+    ];
+    workspace.lamplighter(&run).expect(0);
+}

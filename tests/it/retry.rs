@@ -336,5 +336,5 @@ fn what_can_not_be_retried_is_refused_with_the_way_out() {
     results
         .lamplighter(&replaced)
         .expect(78)
-        .says(&["was replaced by simple@2026-11-23#4"]);
+        .says(&["is not what consumers see of the date: that is simple@2026-11-23#4"]);
 }

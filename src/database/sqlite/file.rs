@@ -117,7 +117,7 @@ pub(super) fn lock(database: &Path, turn: Turn, interrupt: &Interrupt) -> anyhow
             .hint("the database's directory must be writable; --database or DATABASE_URL names another")
         })?;
     let context = || format!("cannot lock {}", path.display());
-    let mut has_told = false;
+    let (mut has_told, mut has_looked_again) = (false, false);
     loop {
         match file.try_lock() {
             Ok(()) => {
@@ -133,6 +133,11 @@ pub(super) fn lock(database: &Path, turn: Turn, interrupt: &Interrupt) -> anyhow
                     has_told = true;
                 }
                 interrupt.check()?;
+                thread::sleep(INTERVAL);
+            }
+            // A backfill that has just got the lock may not have said so yet.
+            Err(TryLockError::WouldBlock) if !has_looked_again => {
+                has_looked_again = true;
                 thread::sleep(INTERVAL);
             }
             Err(TryLockError::WouldBlock) => {

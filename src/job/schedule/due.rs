@@ -15,7 +15,7 @@ pub struct Due {
     pub finish_by: Option<Timestamp>,
 }
 
-/// Starts that are looked at when dates are searched: a date an hour for more than ten years.
+/// Starts that are looked at when dates are searched, one an hour: more than ten years.
 const MOST_STARTS: usize = 100_000;
 
 impl Schedule {
@@ -71,14 +71,21 @@ impl Schedule {
             let Some(starts_at) = next.filter(|next| *next <= now) else {
                 break;
             };
-            moment = starts_at;
+            moment = self.end_of_hour(starts_at);
             if let Ok(date) = self.resolve(None, starts_at)
-                && found.iter().all(|due| due.date != date)
+                && found.last().is_none_or(|due| due.date != date)
             {
                 found.push(self.due(date, starts_at));
             }
         }
         found
+    }
+
+    /// The last second of the hour: all starts of one hour are for one date.
+    fn end_of_hour(&self, moment: Timestamp) -> Timestamp {
+        let local = self.timezone.to_datetime(moment);
+        let left = 3599 - i64::from(local.minute()) * 60 - i64::from(local.second());
+        moment.checked_add(left.max(0).seconds()).unwrap_or(moment)
     }
 
     fn due(&self, date: LogicalDate, starts_at: Timestamp) -> Due {
@@ -178,6 +185,14 @@ mod tests {
             names(&dates),
             ["2026-11-19", "2026-11-20", "2026-11-23", "2026-11-24"]
         );
+    }
+
+    #[test]
+    fn a_start_every_minute_hides_no_date() {
+        let busy = schedule(Some("* * * * *"), "0d", Grain::Day);
+        let first = "2026-01-01".parse().unwrap();
+        let dates = busy.expected(first, at("2026-11-25T12:00:00Z"));
+        assert_eq!(dates.len(), 329);
     }
 
     #[test]

@@ -107,7 +107,12 @@ def encode(feature, column):
 def wanted(spec, column):
     """The target as the loss takes it."""
     if spec["model"]["task"] == "regression":
-        return torch.tensor(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)).float()
+        y = torch.tensor(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        if spec.get("output", {}).get("transform") == "log1p":
+            if (y <= -1).any():
+                sys.exit(f"{TARGET} has values of -1 and below, which have no log1p: take [output] transform out")
+            y = torch.log1p(y)  # lamplighter takes expm1 of what the network predicts
+        return y.float()
     classes = pa.array(spec["model"]["classes"], pa.string())
     codes = torch.tensor(pc.index_in(column.cast(pa.string()), value_set=classes).to_numpy())
     return codes.long() if spec["model"]["task"] == "multiclass" else codes.float()

@@ -19,6 +19,8 @@ on_both! {
     an_interrupted_backfill_is_gone_on_with_by_itself_and_not_by_the_night,
     missing_dates_are_found_and_filled,
     dates_whose_runs_were_pruned_are_still_missing,
+    what_was_given_up_or_begun_for_another_reason_is_no_answer,
+    what_consumers_see_is_complete_whatever_was_tried_since,
     a_dry_run_writes_nothing,
 }
 
@@ -285,6 +287,86 @@ fn dates_whose_runs_were_pruned_are_still_missing(home: &Home) {
     );
     assert_eq!(outcomes(&filled.expect(0)).len(), 2);
     assert_eq!(listed_as_missing(home), [""; 0]);
+}
+
+/// Leaves a rescoring unfinished, for this reason.
+fn interrupt_rescoring(home: &Home, reason: &str) {
+    let url = home.url();
+    let arguments = [
+        "backfill",
+        "job.toml",
+        "--from",
+        "2026-11-01",
+        "--to",
+        "2026-11-01",
+        "--reprocess",
+        "all",
+        "--reason",
+        reason,
+        "--database",
+        &url,
+    ];
+    let mut command = home.workspace().command(&arguments);
+    command.env("LAMPLIGHTER_FAULT", "slow:r9");
+    let started = Started::new(&mut command);
+    started.until("a fault strikes");
+    started.send("TERM");
+    started.end().expect(75);
+}
+
+fn what_was_given_up_or_begun_for_another_reason_is_no_answer(home: &Home) {
+    set_up(
+        home,
+        [1],
+        "[run]\nshard_size = 2\nworkers = 1\ngrace = \"0s\"\nlease = \"2s\"\n",
+    );
+    backfill(home, 1, 1, &[]).expect(0);
+    interrupt_rescoring(home, "A");
+    let reasons = || {
+        let sql = "SELECT reason FROM runs WHERE state = 'completed' ORDER BY generation";
+        home.query(sql).concat()
+    };
+    // What was begun for A is finished, and then B is heard.
+    backfill(home, 1, 1, &["--reprocess", "all", "--reason", "B"]).expect(0);
+    assert_eq!(reasons(), ["NULL", "A", "B"]);
+    interrupt_rescoring(home, "C");
+    lamplighter(home, &["runs", "cancel", "simple@2026-11-01#4"]).expect(0);
+    backfill(home, 1, 1, &["--reprocess", "all", "--reason", "D"]).expect(0);
+    assert_eq!(reasons(), ["NULL", "A", "B", "D"]);
+    interrupt_rescoring(home, "E");
+    linear_bundle(
+        &home.workspace().path("bundle"),
+        &[("x", 3.0)],
+        0.0,
+        "missing = \"reject\"",
+    );
+    backfill(home, 1, 1, &["--reprocess", "all", "--reason", "F"]).expect(0);
+    assert_eq!(reasons(), ["NULL", "A", "B", "D", "F"]);
+    let seen = home.query("SELECT DISTINCT value FROM predictions_by_date");
+    assert_eq!(seen, [["3"]]);
+}
+
+fn what_consumers_see_is_complete_whatever_was_tried_since(home: &Home) {
+    set_up(home, [1], "");
+    backfill(home, 1, 1, &[]).expect(0);
+    write_day(home, 1, None);
+    let again = ["--rescore", "--reason", "x"];
+    let run = ["run", "job.toml", "--date", "2026-11-01"];
+    lamplighter(home, &[&run[..], &again].concat()).expect(65);
+    assert_eq!(
+        runs(home),
+        ["01#1 completed published", "01#2 completed withheld"]
+    );
+    let ended = backfill(home, 1, 1, &["--format", "json"]).expect(0);
+    assert_eq!(
+        outcomes(&ended),
+        [("already published".to_owned(), Some(0))]
+    );
+    // A job that is known from its runs alone can be retired, too.
+    home.execute("DELETE FROM jobs");
+    lamplighter(home, &["status"]).expect(79);
+    lamplighter(home, &["runs", "retire", "simple"]).expect(0);
+    lamplighter(home, &["status"]).expect(0);
 }
 
 fn a_dry_run_writes_nothing(home: &Home) {

@@ -82,6 +82,14 @@ impl Home {
         }
     }
 
+    /// The same as another role of Postgres.
+    pub fn url_as(&self, role: &str) -> String {
+        match &self.kind {
+            Kind::Sqlite => panic!("SQLite has no roles"),
+            Kind::Postgres(database) => database.url_as(role),
+        }
+    }
+
     /// A directory for the case's files.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

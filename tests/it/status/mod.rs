@@ -14,6 +14,7 @@ use crate::ledger::{Home, on_both};
 
 on_both! {
     a_date_that_is_published_in_time_is_well,
+    a_date_from_before_the_job_is_not_asked_for,
     a_date_that_was_not_begun_is_told_with_the_command_that_scores_it,
     a_withheld_night_is_not_well,
     a_process_that_lives_is_at_work_and_one_that_was_killed_is_not,
@@ -114,6 +115,13 @@ fn a_date_that_is_published_in_time_is_well(home: &Home) {
     assert!(time("next_finish") > time("next_start"), "{job}");
     let text = lamplighter(home, &["status"]).expect(0);
     assert!(text.stdout.contains("all 1 jobs are well"), "{text}");
+}
+
+fn a_date_from_before_the_job_is_not_asked_for(home: &Home) {
+    let nightly = Nightly::new(home, Some(1.0), "");
+    nightly.run_due().expect(0);
+    let week = ["status", "--since", "7d"];
+    lamplighter(home, &week).expect(0);
 }
 
 fn a_date_that_was_not_begun_is_told_with_the_command_that_scores_it(home: &Home) {

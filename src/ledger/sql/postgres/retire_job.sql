@@ -1,1 +1,2 @@
-UPDATE jobs SET retired_at = clock_timestamp() WHERE job = $1 AND retired_at IS NULL
+INSERT INTO jobs (job, schedule, retired_at) VALUES ($1, '{}', clock_timestamp())
+ON CONFLICT (job) DO UPDATE SET retired_at = clock_timestamp() WHERE jobs.retired_at IS NULL

@@ -1,1 +1,2 @@
-UPDATE jobs SET retired_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE job = ?1 AND retired_at IS NULL
+INSERT INTO jobs (job, schedule, retired_at) VALUES (?1, '{}', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+ON CONFLICT (job) DO UPDATE SET retired_at = excluded.retired_at WHERE jobs.retired_at IS NULL

@@ -1,0 +1,1 @@
+INSERT INTO jobs (job, schedule) VALUES (?1, ?2) ON CONFLICT (job) DO NOTHING
