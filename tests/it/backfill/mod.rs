@@ -18,9 +18,9 @@ on_both! {
     what_was_withheld_or_is_published_is_scored_again_once_for_each_reason,
     an_interrupted_backfill_is_gone_on_with_by_itself_and_not_by_the_night,
     missing_dates_are_found_and_filled,
+    dates_whose_runs_were_pruned_are_still_missing,
     what_was_given_up_or_begun_for_another_reason_is_no_answer,
     what_consumers_see_is_complete_whatever_was_tried_since,
-    dates_whose_runs_were_pruned_are_still_missing,
     a_dry_run_writes_nothing,
 }
 
@@ -220,6 +220,75 @@ fn missing_dates_are_found_and_filled(home: &Home) {
     assert!(nothing.stdout.contains("0 of 0 dates"), "{nothing}");
 }
 
+/// The four dates before today, by the database's clock.
+fn last_four_dates(home: &Home) -> Vec<String> {
+    let sql = match home.url().starts_with("sqlite") {
+        true => {
+            "SELECT date('now', '-' || days || ' days') FROM (SELECT 1 AS days UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) ORDER BY 1"
+        }
+        false => {
+            "SELECT (timezone('UTC', now())::date - days)::text FROM generate_series(1, 4) AS days ORDER BY 1"
+        }
+    };
+    home.query(sql).concat()
+}
+
+/// The input of a date: one record with this number.
+fn put_record(home: &Home, date: &str, number: Option<f64>) {
+    let rows = batch(vec![
+        ("id", Arc::new(StringArray::from_iter_values(["a"]))),
+        ("x", Arc::new(Float64Array::from(vec![number]))),
+    ]);
+    let file = format!("input/{date}.parquet");
+    write_parquet(&home.workspace().path(&file), &rows, 5);
+}
+
+/// Date and standing of what `runs list --missing` shows.
+fn listed_as_missing(home: &Home) -> Vec<String> {
+    let list = ["runs", "list", "--missing", "--format", "json"];
+    let json = lamplighter(home, &list).expect(0).json();
+    let dates = json.as_array().expect("dates").iter();
+    dates
+        .map(|date| {
+            let [date, standing] = ["date", "standing"].map(|key| date[key].as_str().unwrap());
+            format!("{date} {standing}")
+        })
+        .collect()
+}
+
+fn dates_whose_runs_were_pruned_are_still_missing(home: &Home) {
+    let cron = "[schedule]\ndate = \"-1d\"\ncron = \"0 0 * * *\"\n";
+    set_up(home, [], cron);
+    let dates = last_four_dates(home);
+    for (date, number) in dates.iter().zip([Some(1.0), None, Some(1.0), None]) {
+        put_record(home, date, number);
+    }
+    let run = |date: &str, more: &[&str]| {
+        lamplighter(home, &[&["run", "job.toml", "--date", date], more].concat())
+    };
+    // Of the first date only a trial, of the second and the fourth a withheld run.
+    run(&dates[0], &["--limit", "1"]).expect(0);
+    run(&dates[1], &[]).expect(65);
+    run(&dates[2], &[]).expect(0);
+    run(&dates[3], &[]).expect(65);
+    let [second, fourth] = [&dates[1], &dates[3]];
+    let before = [format!("{second} withheld"), format!("{fourth} withheld")];
+    assert_eq!(listed_as_missing(home), before);
+    let prune = ["runs", "prune", "job.toml", "--set", "retention.runs=0s"];
+    lamplighter(home, &prune).expect(0);
+    assert_eq!(home.counts(&["runs"]), ["1"]);
+    let after = [format!("{second} pruned"), format!("{fourth} pruned")];
+    assert_eq!(listed_as_missing(home), after);
+    put_record(home, second, Some(1.0));
+    put_record(home, fourth, Some(1.0));
+    let filled = lamplighter(
+        home,
+        &["backfill", "job.toml", "--missing", "--format", "json"],
+    );
+    assert_eq!(outcomes(&filled.expect(0)).len(), 2);
+    assert_eq!(listed_as_missing(home), [""; 0]);
+}
+
 /// Leaves a rescoring unfinished, for this reason.
 fn interrupt_rescoring(home: &Home, reason: &str) {
     let url = home.url();
@@ -298,75 +367,6 @@ fn what_consumers_see_is_complete_whatever_was_tried_since(home: &Home) {
     lamplighter(home, &["status"]).expect(79);
     lamplighter(home, &["runs", "retire", "simple"]).expect(0);
     lamplighter(home, &["status"]).expect(0);
-}
-
-/// The four dates before today, by the database's clock.
-fn last_four_dates(home: &Home) -> Vec<String> {
-    let sql = match home.url().starts_with("sqlite") {
-        true => {
-            "SELECT date('now', '-' || days || ' days') FROM (SELECT 1 AS days UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) ORDER BY 1"
-        }
-        false => {
-            "SELECT (timezone('UTC', now())::date - days)::text FROM generate_series(1, 4) AS days ORDER BY 1"
-        }
-    };
-    home.query(sql).concat()
-}
-
-/// The input of a date: one record with this number.
-fn put_record(home: &Home, date: &str, number: Option<f64>) {
-    let rows = batch(vec![
-        ("id", Arc::new(StringArray::from_iter_values(["a"]))),
-        ("x", Arc::new(Float64Array::from(vec![number]))),
-    ]);
-    let file = format!("input/{date}.parquet");
-    write_parquet(&home.workspace().path(&file), &rows, 5);
-}
-
-/// Date and standing of what `runs list --missing` shows.
-fn listed_as_missing(home: &Home) -> Vec<String> {
-    let list = ["runs", "list", "--missing", "--format", "json"];
-    let json = lamplighter(home, &list).expect(0).json();
-    let dates = json.as_array().expect("dates").iter();
-    dates
-        .map(|date| {
-            let [date, standing] = ["date", "standing"].map(|key| date[key].as_str().unwrap());
-            format!("{date} {standing}")
-        })
-        .collect()
-}
-
-fn dates_whose_runs_were_pruned_are_still_missing(home: &Home) {
-    let cron = "[schedule]\ndate = \"-1d\"\ncron = \"0 0 * * *\"\n";
-    set_up(home, [], cron);
-    let dates = last_four_dates(home);
-    for (date, number) in dates.iter().zip([Some(1.0), None, Some(1.0), None]) {
-        put_record(home, date, number);
-    }
-    let run = |date: &str, more: &[&str]| {
-        lamplighter(home, &[&["run", "job.toml", "--date", date], more].concat())
-    };
-    // Of the first date only a trial, of the second and the fourth a withheld run.
-    run(&dates[0], &["--limit", "1"]).expect(0);
-    run(&dates[1], &[]).expect(65);
-    run(&dates[2], &[]).expect(0);
-    run(&dates[3], &[]).expect(65);
-    let [second, fourth] = [&dates[1], &dates[3]];
-    let before = [format!("{second} withheld"), format!("{fourth} withheld")];
-    assert_eq!(listed_as_missing(home), before);
-    let prune = ["runs", "prune", "job.toml", "--set", "retention.runs=0s"];
-    lamplighter(home, &prune).expect(0);
-    assert_eq!(home.counts(&["runs"]), ["1"]);
-    let after = [format!("{second} pruned"), format!("{fourth} pruned")];
-    assert_eq!(listed_as_missing(home), after);
-    put_record(home, second, Some(1.0));
-    put_record(home, fourth, Some(1.0));
-    let filled = lamplighter(
-        home,
-        &["backfill", "job.toml", "--missing", "--format", "json"],
-    );
-    assert_eq!(outcomes(&filled.expect(0)).len(), 2);
-    assert_eq!(listed_as_missing(home), [""; 0]);
 }
 
 fn a_dry_run_writes_nothing(home: &Home) {

@@ -1,6 +1,6 @@
 -- Without those whose rows prunable_in_queue counts: they go first.
-SELECT DISTINCT queue.run_id FROM queue JOIN runs ON runs.run_id = queue.run_id
-WHERE runs.job = ?1 AND NOT (
+SELECT runs.run_id FROM runs
+WHERE runs.job = ?1 AND EXISTS (SELECT 1 FROM queue WHERE queue.run_id = runs.run_id) AND NOT (
   (runs.state = 'cancelled' OR runs.state = 'completed' AND EXISTS (
       SELECT 1 FROM publications
       WHERE publications.job = runs.job AND publications.logical_date = runs.logical_date))
