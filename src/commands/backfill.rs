@@ -11,6 +11,7 @@ use super::{Invocation, isolated_arguments, load_job, target, with_ledger};
 use crate::cli::{self, BackfillOptions};
 use crate::error::{self, Class, Failure};
 use crate::fault;
+use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate, SourceKind};
 use crate::ledger::{Access, Ledger, Target};
 use crate::report::text::grouped;
@@ -24,7 +25,7 @@ use crate::terminal::Terminal;
 /// Runs the command.
 ///
 /// # Errors
-/// The dates make no range (64), the job has no dates (78), the database can not be opened. What
+/// The dates make no range, or too long a one (64), the job has no dates (78), the database can not be opened. What
 /// becomes of the single dates is in the exit code.
 pub fn run(options: &BackfillOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     let terminal = invocation.terminal;
@@ -41,7 +42,14 @@ pub fn run(options: &BackfillOptions, invocation: &Invocation<'_>) -> anyhow::Re
         cli::Reprocess::All => Reprocess::All,
     };
     if options.dry_run {
-        let planned = look(&target, &job, &dates, reprocess, options.reason.as_deref())?;
+        let reason = options.reason.as_deref();
+        let planned = look(
+            &target,
+            &job,
+            &dates,
+            (reprocess, reason),
+            invocation.interrupt,
+        )?;
         terminal.print_either(&planned, || planned_table(&job, &planned))?;
         return Ok(0);
     }
@@ -105,6 +113,9 @@ fn tell(job: &Job, outcome: &DateOutcome) {
     }
 }
 
+/// Dates of one backfill: more than ten years of hours.
+const MOST_DATES: usize = 100_000;
+
 /// The dates that are meant, the oldest first.
 fn dates(
     options: &BackfillOptions,
@@ -122,26 +133,49 @@ fn dates(
         first: resolve(&options.from)?,
         last: resolve(&options.to)?,
     };
-    if let (Some(first), Some(last)) = (range.first, range.last) {
-        if first > last {
-            return Err(Failure::new(
-                Class::Usage,
-                format!("--from {first} lies after --to {last}"),
-            )
+    let dates: Vec<LogicalDate> = match (range.first, range.last) {
+        (Some(first), Some(last)) if first > last => {
+            let problem = format!("--from {first} lies after --to {last}");
+            return Err(Failure::new(Class::Usage, problem).into());
+        }
+        (Some(first), Some(last)) if !options.missing => {
+            let dates = job.schedule.dates(first, last);
+            dates.take(MOST_DATES + 1).collect()
+        }
+        _ => missing(job, target, range, now)?,
+    };
+    if dates.len() > MOST_DATES {
+        let most = grouped(MOST_DATES as u64);
+        let problem = format!("the range has more than {most} dates");
+        return Err(Failure::new(Class::Usage, problem)
+            .hint("a range with fewer: --from and --to")
             .into());
-        }
-        if !options.missing {
-            return Ok(job.schedule.dates(first, last));
-        }
     }
+    Ok(dates)
+}
+
+/// Dates of the range that are due and that consumers do not see.
+fn missing(
+    job: &Job,
+    target: &Target,
+    range: Range,
+    now: Timestamp,
+) -> anyhow::Result<Vec<LogicalDate>> {
     let missing = match target.open(Access::Read) {
         Ok(mut ledger) => {
             let missing = missing_dates(&mut ledger, &job.name, &job.schedule, range, now);
             ledger.close()?;
             missing?
         }
-        // Nothing has been scored yet, so nothing is missing.
-        Err(failure) if error::classify(&failure) == Class::NoInput => Vec::new(),
+        // No database yet: all of it is missing.
+        Err(failure) if error::classify(&failure) == Class::NoInput => {
+            let Some(first) = range.first else {
+                return Err(failure.context(
+                    "without --from, missing dates are counted from the job's first, and it has none",
+                ));
+            };
+            return Ok(range.expected(&job.schedule, first, now));
+        }
         Err(failure) => return Err(failure),
     };
     Ok(missing.into_iter().map(|missing| missing.date).collect())
@@ -205,19 +239,19 @@ fn look(
     target: &Target,
     job: &Job,
     dates: &[LogicalDate],
-    reprocess: Reprocess,
-    reason: Option<&str>,
+    (reprocess, reason): (Reprocess, Option<&str>),
+    interrupt: &Interrupt,
 ) -> anyhow::Result<Vec<PlannedDate>> {
     let known = |ledger: &mut Ledger| {
         let mut planned = Vec::new();
         for &date in dates {
-            let text = date.to_string();
-            let newest = ledger.newest_runs_of_dates(&job.name, &text, &text)?.pop();
-            let published = ledger.published_run(&job.name, &text)?.is_some();
+            interrupt.check()?;
+            let runs = ledger.newest_and_published(&job.name, &date.to_string())?;
+            let standing = standing(&runs, reprocess, reason);
             planned.push(PlannedDate {
                 date,
-                standing: standing(newest.as_ref(), published, reprocess, reason),
-                run: newest.map(|run| run.name().to_string()),
+                standing,
+                run: standing.run_of(&runs).map(|run| run.name().to_string()),
             });
         }
         Ok(planned)

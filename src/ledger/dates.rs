@@ -14,6 +14,15 @@ pub struct KnownJob {
     pub is_retired: bool,
 }
 
+/// What a date came to.
+#[derive(Clone, Debug)]
+pub struct NewestAndPublished {
+    /// The newest run: no trial, no retry, not given up.
+    pub newest: Option<Run>,
+    /// The run that consumers see.
+    pub published: Option<Run>,
+}
+
 impl Ledger {
     /// Notes when a job is to run, and takes it out of retirement.
     ///
@@ -65,6 +74,29 @@ impl Ledger {
     ) -> anyhow::Result<Vec<Run>> {
         let values = [job.into(), first.into(), last.into()];
         self.read(statement!("newest_runs_of_dates"), &values, run)
+    }
+
+    /// What a date came to. To be called [at one moment](Self::at_one_moment).
+    pub fn newest_and_published(
+        &mut self,
+        job: &str,
+        date: &str,
+    ) -> anyhow::Result<NewestAndPublished> {
+        let newest = self.newest_runs_of_dates(job, date, date)?.pop();
+        let published = match self.published_run(job, date)? {
+            Some(run_id) => self.run(run_id)?,
+            None => None,
+        };
+        Ok(NewestAndPublished { newest, published })
+    }
+
+    /// When consumers first saw predictions of a date, as far as runs are still known.
+    pub fn first_completion(&mut self, job: &str, date: &str) -> anyhow::Result<Option<String>> {
+        let values = [job.into(), date.into()];
+        let found = self.read(statement!("first_completion"), &values, |row| {
+            row.get("completed_at")
+        })?;
+        Ok(found.into_iter().next().flatten())
     }
 
     /// Dates from `first` to `last` that consumers see.

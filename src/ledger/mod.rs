@@ -55,7 +55,7 @@ use crate::error::Failure;
 
 pub use claim::Beginning;
 pub use commit::Committed;
-pub use dates::KnownJob;
+pub use dates::{KnownJob, NewestAndPublished};
 pub use erase::{ErasedFrom, Erasure, Tombstone};
 pub use finish::Finishing;
 pub use inspect::{MissingRights, Server};

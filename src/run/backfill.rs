@@ -6,6 +6,10 @@
 //! each reason: its newest run bears it. A date that fails keeps none of the others from being
 //! scored; a database that is out of reach does.
 
+mod outcome;
+
+pub use outcome::{DateOutcome, exit_code};
+
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use self::outcome::{failed, left_alone, not_begun, outcome_of};
 use super::attempt::Attempted;
 use super::pipeline::Progress;
 use super::start::{Request, Started, start};
 use super::wait;
-use crate::error::{self, Class};
+use crate::error::{self, Class, Failure};
 use crate::job::{Job, LogicalDate};
-use crate::ledger::{Access, Ledger, Publication, Run, State, Target};
+use crate::ledger::{Access, Ledger, NewestAndPublished, Publication, Run, Target};
 
 /// How long a backfill lets go of a file between two dates: whoever waits for it looks often enough.
 const TURN: Duration = Duration::from_millis(100);
@@ -74,27 +79,14 @@ impl Standing {
     pub fn is_to_be_scored(self) -> bool {
         matches!(self, Self::New | Self::Unfinished | Self::Again)
     }
-}
 
-/// What became of a date.
-#[derive(Clone, Debug, Serialize)]
-pub struct DateOutcome {
-    /// Which.
-    pub date: LogicalDate,
-    /// Its run, if it has one.
-    pub run: Option<String>,
-    /// In a word or two: `published`, `already published`, `withheld`, `not begun`, …
-    pub outcome: String,
-    /// Exit code of a run of the date alone; `None` if it was not begun.
-    pub exit_code: Option<u8>,
-    /// Records of its run.
-    pub records: Option<u64>,
-    /// Dead letters of its run.
-    pub dead_letters: Option<u64>,
-    /// How long this process worked on it.
-    pub seconds: f64,
-    /// Why it was not published.
-    pub problem: Option<String>,
+    /// Which of a date's runs it is about.
+    pub fn run_of(self, runs: &NewestAndPublished) -> Option<&Run> {
+        match self {
+            Self::Published => runs.published.as_ref(),
+            _ => runs.newest.as_ref(),
+        }
+    }
 }
 
 /// What happens meanwhile.
@@ -134,43 +126,14 @@ pub fn backfill(
     outcomes
 }
 
-/// Exit code of a backfill whose dates came to this: what another start may mend comes before what it
-/// can not, and of the latter the gravest.
-pub fn exit_code(outcomes: &[DateOutcome]) -> u8 {
-    const ORDER: [Class; 9] = [
-        Class::Temporary,
-        Class::Unavailable,
-        Class::Io,
-        Class::Internal,
-        Class::Config,
-        Class::Permission,
-        Class::NoInput,
-        Class::Data,
-        Class::Usage,
-    ];
-    let codes: Vec<u8> = outcomes
-        .iter()
-        .map(|outcome| outcome.exit_code.unwrap_or(Class::Temporary.exit_code()))
-        .filter(|code| *code != 0)
-        .collect();
-    let listed = ORDER.into_iter().map(Class::exit_code);
-    let mut found = listed.filter(|code| codes.contains(code));
-    found.next().or(codes.first().copied()).unwrap_or(0)
-}
-
-/// What is to be done about a date whose newest run (no trial, no retry, not given up) is `newest`,
-/// and of which consumers see some run if it is `published`.
-pub fn standing(
-    newest: Option<&Run>,
-    published: bool,
-    reprocess: Reprocess,
-    reason: Option<&str>,
-) -> Standing {
-    if published && reprocess == Reprocess::None {
+/// What is to be done about a date that has these runs.
+pub fn standing(runs: &NewestAndPublished, reprocess: Reprocess, reason: Option<&str>) -> Standing {
+    let is_published = runs.published.is_some();
+    if is_published && reprocess == Reprocess::None {
         return Standing::Published;
     }
-    let Some(run) = newest else {
-        return match published {
+    let Some(run) = &runs.newest else {
+        return match is_published {
             true => Standing::Published,
             false => Standing::New,
         };
@@ -215,24 +178,14 @@ impl Crew<'_> {
             let begun = Instant::now();
             (self.observe)(Event::Begun(date));
             let mut outcome = self.score(date).unwrap_or_else(|error| {
-                let class = error::classify(&error);
-                if class == Class::Unavailable {
+                if error::classify(&error) == Class::Unavailable {
                     self.is_over.store(true, Ordering::Relaxed);
                 }
-                DateOutcome {
-                    outcome: "failed".to_owned(),
-                    exit_code: Some(class.exit_code()),
-                    problem: Some(match error::hint(&error) {
-                        Some(hint) => format!("{error:#} ({hint})"),
-                        None => format!("{error:#}"),
-                    }),
-                    ..not_begun(date)
-                }
+                failed(date, &error)
             });
             outcome.seconds = begun.elapsed().as_secs_f64();
             (self.observe)(Event::Done(&outcome));
             locked(&self.done).push(outcome);
-            self.let_others_write();
         }
     }
 
@@ -277,35 +230,30 @@ impl Crew<'_> {
 
     fn score(&self, date: LogicalDate) -> anyhow::Result<DateOutcome> {
         let Backfill { job, request, .. } = self.backfill;
-        // Old input is there or it is not: nobody is still writing it.
-        let there = Job {
-            source: crate::job::Source {
-                wait: Duration::ZERO,
-                ..job.source.clone()
-            },
-            ..job.clone()
+        if !self.target.is_shared()
+            && let Some(outcome) = self.left_alone_without_a_turn(date)?
+        {
+            return Ok(outcome);
+        }
+        let is_reprocessed = self.backfill.reprocess != Reprocess::None;
+        let request = Request {
+            workers: request.workers,
+            // A date that is new now, or is gone on with, need not be scored again later.
+            rescore: self.backfill.reason.clone().filter(|_| is_reprocessed),
+            backfill: true,
+            exclusive: false,
+            interrupt: request.interrupt.clone(),
+            isolated_arguments: request.isolated_arguments.clone(),
+            ..Request::default()
         };
         loop {
-            let (mut ledger, standing, newest, published) = self.look_at(date)?;
+            let mut ledger = self.target.open(Access::WriteInTurn)?;
+            let (standing, runs) = self.look_at(&mut ledger, date)?;
             if !standing.is_to_be_scored() {
                 ledger.close()?;
-                return Ok(left_alone(date, standing, newest.as_ref()));
+                return Ok(left_alone(date, standing, standing.run_of(&runs)));
             }
-            wait::wait(&there, date, &request.interrupt)?;
-            let is_again = match (standing, self.backfill.reprocess) {
-                (Standing::Unfinished, Reprocess::All) => true,
-                (Standing::Unfinished, Reprocess::Failed) => !published,
-                _ => standing == Standing::Again,
-            };
-            let request = Request {
-                workers: request.workers,
-                rescore: self.backfill.reason.clone().filter(|_| is_again),
-                backfill: true,
-                exclusive: false,
-                interrupt: request.interrupt.clone(),
-                isolated_arguments: request.isolated_arguments.clone(),
-                ..Request::default()
-            };
+            refuse_unannounced(job, date)?;
             let started = start(&mut ledger, job, date, &request, |progress| {
                 (self.observe)(Event::Progress(date, progress));
             });
@@ -313,13 +261,14 @@ impl Crew<'_> {
                 self.look_for_peers(&mut ledger, date);
             }
             let closed = ledger.close();
+            self.let_others_write();
             let started = started?;
             closed?;
             // What was gone on with may have been begun for another reason, and is no answer to this one.
             let is_for_another = matches!(
                 &started,
                 Started::Attempted(Attempted::Finished(outcome))
-                    if is_again && outcome.report.reason != self.backfill.reason
+                    if is_reprocessed && outcome.report.reason != self.backfill.reason
             );
             if !is_for_another {
                 return Ok(outcome_of(date, started));
@@ -327,23 +276,34 @@ impl Crew<'_> {
         }
     }
 
-    /// The ledger, opened to write if there is something to do.
-    fn look_at(&self, date: LogicalDate) -> anyhow::Result<(Ledger, Standing, Option<Run>, bool)> {
-        let Backfill {
-            job,
-            reprocess,
-            reason,
-            ..
-        } = self.backfill;
-        let mut ledger = self.target.open(Access::WriteInTurn)?;
-        let (newest, published) = ledger.at_one_moment(|ledger| {
-            let text = date.to_string();
-            let mut runs = ledger.newest_runs_of_dates(&job.name, &text, &text)?;
-            let published = ledger.published_run(&job.name, &text)?;
-            Ok((runs.pop(), published.is_some()))
+    /// What became of a date with which there is nothing to do. A file is not kept from others for
+    /// that.
+    fn left_alone_without_a_turn(&self, date: LogicalDate) -> anyhow::Result<Option<DateOutcome>> {
+        let mut ledger = match self.target.open(Access::Read) {
+            Ok(ledger) => ledger,
+            Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let looked = self.look_at(&mut ledger, date);
+        ledger.close()?;
+        let (standing, runs) = looked?;
+        Ok(match standing.is_to_be_scored() {
+            true => None,
+            false => Some(left_alone(date, standing, standing.run_of(&runs))),
+        })
+    }
+
+    fn look_at(
+        &self,
+        ledger: &mut Ledger,
+        date: LogicalDate,
+    ) -> anyhow::Result<(Standing, NewestAndPublished)> {
+        let plan = self.backfill;
+        let runs = ledger.at_one_moment(|ledger| {
+            ledger.newest_and_published(&plan.job.name, &date.to_string())
         })?;
-        let standing = standing(newest.as_ref(), published, *reprocess, reason.as_deref());
-        Ok((ledger, standing, newest, published))
+        let standing = standing(&runs, plan.reprocess, plan.reason.as_deref());
+        Ok((standing, runs))
     }
 
     /// Whether somebody else worked on that date too.
@@ -351,10 +311,9 @@ impl Crew<'_> {
         if !ledger.is_shared() || self.has_peers.load(Ordering::Relaxed) {
             return;
         }
-        let text = date.to_string();
         let found = ledger
-            .newest_runs_of_dates(&self.backfill.job.name, &text, &text)
-            .and_then(|runs| match runs.first() {
+            .newest_and_published(&self.backfill.job.name, &date.to_string())
+            .and_then(|runs| match runs.newest {
                 Some(run) => ledger.attempts(run.run_id),
                 None => Ok(Vec::new()),
             });
@@ -364,122 +323,23 @@ impl Crew<'_> {
     }
 }
 
+/// Old input is there or it is not: nobody is still writing it, and there is nothing to wait for.
+fn refuse_unannounced(job: &Job, date: LogicalDate) -> anyhow::Result<()> {
+    let Some(marker) = wait::missing_marker(job, date)? else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Class::NoInput,
+        format!("{} is not there, so the input is not complete", marker.display()),
+    )
+    .hint("[source] wait_for names it; have the input made, or --set source.wait_for=… for this start")
+    .into())
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn random() -> usize {
     RandomState::new().hash_one(Instant::now()) as usize
-}
-
-fn not_begun(date: LogicalDate) -> DateOutcome {
-    DateOutcome {
-        date,
-        run: None,
-        outcome: "not begun".to_owned(),
-        exit_code: None,
-        records: None,
-        dead_letters: None,
-        seconds: 0.0,
-        problem: None,
-    }
-}
-
-fn left_alone(date: LogicalDate, standing: Standing, newest: Option<&Run>) -> DateOutcome {
-    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
-    let (outcome, exit_code) = match standing {
-        Standing::Ended => {
-            let code = newest.and_then(|run| u8::try_from(run.exit_code?).ok());
-            let state = newest.map_or("withheld", |run| match run.state {
-                State::Failed => "failed",
-                _ => run.publication.as_str(),
-            });
-            (
-                format!("already {state}"),
-                code.unwrap_or(Class::Data.exit_code()),
-            )
-        }
-        _ => ("already published".to_owned(), 0),
-    };
-    DateOutcome {
-        run: newest.map(|run| run.name().to_string()),
-        outcome,
-        exit_code: Some(exit_code),
-        records: newest.and_then(|run| count(Some(run.planned))),
-        dead_letters: newest.and_then(|run| count(run.dead_letters)),
-        problem: (exit_code != 0).then(|| {
-            "it ended so before; --reprocess failed scores it again, for another --reason"
-                .to_owned()
-        }),
-        ..not_begun(date)
-    }
-}
-
-fn outcome_of(date: LogicalDate, started: Started) -> DateOutcome {
-    match started {
-        Started::AlreadyDone(run) => {
-            let standing = match run.publication {
-                Publication::Published => Standing::Published,
-                _ => Standing::Ended,
-            };
-            left_alone(date, standing, Some(&run))
-        }
-        Started::Attempted(Attempted::Finished(outcome)) => {
-            let report = &outcome.report;
-            let ending = &report.outcome;
-            DateOutcome {
-                run: Some(report.run.clone()),
-                outcome: ending.verdict.as_str().to_owned(),
-                exit_code: Some(outcome.exit_code),
-                records: Some(report.counts.planned),
-                dead_letters: Some(report.counts.dead_letters),
-                problem: (outcome.exit_code != 0).then(|| ending.explanation.clone()),
-                ..not_begun(date)
-            }
-        }
-        Started::Attempted(Attempted::Stopped(failure, so_far)) => {
-            let report = so_far.map(|outcome| outcome.report);
-            let counts = report.as_ref().map(|report| &report.counts);
-            DateOutcome {
-                run: report.as_ref().map(|report| report.run.clone()),
-                outcome: match failure.class() {
-                    Class::Temporary => "interrupted",
-                    _ => "failed",
-                }
-                .to_owned(),
-                exit_code: Some(failure.class().exit_code()),
-                records: counts.map(|counts| counts.planned),
-                dead_letters: counts.map(|counts| counts.dead_letters),
-                problem: Some(failure.to_string()),
-                ..not_begun(date)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ended_with(exit_code: Option<u8>) -> DateOutcome {
-        DateOutcome {
-            exit_code,
-            ..not_begun("2026-11-23".parse().unwrap())
-        }
-    }
-
-    #[test]
-    fn what_another_start_may_mend_comes_first() {
-        let code = |codes: &[Option<u8>]| {
-            let outcomes: Vec<DateOutcome> = codes.iter().copied().map(ended_with).collect();
-            exit_code(&outcomes)
-        };
-        assert_eq!(code(&[]), 0);
-        assert_eq!(code(&[Some(0), Some(0)]), 0);
-        assert_eq!(code(&[Some(0), Some(65), Some(0)]), 65);
-        assert_eq!(code(&[Some(65), Some(69)]), 69);
-        assert_eq!(code(&[Some(65), Some(78)]), 78);
-        assert_eq!(code(&[Some(66), None]), 75, "not begun");
-        assert_eq!(code(&[Some(79)]), 79);
-    }
 }

@@ -5,6 +5,8 @@
 //! the disk of the real one, or to temporary tables of the Postgres that it would go to. These are
 //! not in the server's write-ahead log, which [`WITHOUT_LOG`] makes up for.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use tempfile::TempDir;
 
 use super::Prepared;
@@ -31,6 +33,9 @@ use crate::ledger::{
 
 /// How long a probe scores.
 const BUDGET: Duration = Duration::from_secs(2);
+
+/// How often to look at the clock, and whether to stop.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// A run into Postgres takes so many times as long as its rehearsal, which writes no log and waits for
 /// no disk: 1.4 to 1.6 on one million flights, two cores for workers and server together.
@@ -258,10 +263,15 @@ fn directory(database: &Path) -> anyhow::Result<TempDir> {
         _ => Path::new("."),
     };
     sweep(beside);
-    tempfile::Builder::new()
+    sweep(&std::env::temp_dir());
+    let mut builder = tempfile::Builder::new();
+    // It holds ids and predictions.
+    builder
         .prefix(PREFIX)
+        .permissions(Permissions::from_mode(0o700));
+    builder
         .tempdir_in(beside)
-        .or_else(|_| tempfile::tempdir())
+        .or_else(|_| builder.tempdir())
         .context("cannot create a directory for a probe")
 }
 
@@ -303,11 +313,7 @@ fn score(
         }
         let rows = commit.predictions.len() + commit.dead_letters.len();
         records.fetch_add(rows as u64 + commit.filtered, Ordering::Relaxed);
-        let elapsed = begun.elapsed();
-        last_nanoseconds.fetch_max(elapsed.as_nanos() as u64, Ordering::Relaxed);
-        if elapsed >= BUDGET || interrupt.is_requested() {
-            orders.drop_all();
-        }
+        last_nanoseconds.fetch_max(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         anyhow::Ok(())
     };
     let commit_all = |ledger: &mut Ledger| {
@@ -335,10 +341,12 @@ fn score(
             scope.spawn(move || {
                 let mut worker = Worker::new(prepared.clone(), settings.chunk_rows, orders.clone());
                 for slice in shards {
-                    if !orders.may_begin() || begun.elapsed() >= BUDGET * 2 {
+                    if !orders.may_begin() {
                         return;
                     }
-                    let scored = worker.score(slice).and_then(|results| {
+                    // A shard may take longer than the whole rehearsal should: what is done of it counts.
+                    let scored = worker.score_until(slice, || !orders.may_begin());
+                    let scored = scored.and_then(|results| {
                         let claim = Claim {
                             slice: slice.clone(),
                             epoch: 1,
@@ -358,10 +366,25 @@ fn score(
             });
         }
         drop(send);
+        let (at_work, ended) = bounded::<()>(0);
         let threads: Vec<_> = ledgers
             .iter_mut()
-            .map(|ledger| scope.spawn(|| commit_all(ledger)))
+            .map(|ledger| {
+                let (at_work, commit_all) = (at_work.clone(), &commit_all);
+                scope.spawn(move || {
+                    let _at_work = at_work;
+                    commit_all(ledger)
+                })
+            })
             .collect();
+        drop(at_work);
+        while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            if interrupt.is_requested() {
+                orders.drop_all();
+            } else if begun.elapsed() >= BUDGET {
+                orders.finish();
+            }
+        }
         let mut outcome = Ok(());
         for thread in threads {
             match thread.join() {

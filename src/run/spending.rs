@@ -2,7 +2,7 @@
 //!
 //! The forecast is made by a process of its own, `lamplighter plan`: it scores records, and one that
 //! kills or hangs whoever scores it must not keep every start from coming to where such records are
-//! found and set aside. Then there is no forecast, and the run goes on.
+//! found and set aside. Then, and only then, the run goes on without a forecast.
 
 use std::ffi::OsString;
 use std::process::{Command, Output, Stdio};
@@ -15,16 +15,19 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::start::Request;
-use crate::error::Failure;
+use crate::error::{Class, Failure};
 use crate::job::{Job, LogicalDate};
 
 /// How often to look whether this process is to stop.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a forecast that is to stop may take to put away what it made.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Refuses a run whose forecast costs more than `[cost] max_per_run`.
 ///
 /// # Errors
-/// It does (78); to stop is requested (75 or 80).
+/// It does (78); whatever keeps the run from being planned; to stop is requested (75 or 80).
 pub(super) fn refuse_if_too_dear(
     job: &Job,
     date: LogicalDate,
@@ -40,7 +43,7 @@ pub(super) fn refuse_if_too_dear(
     let seconds = match forecast(job, date, request)? {
         Ok(seconds) => seconds,
         Err(reason) => {
-            tracing::warn!(job = job.name, %date, "no forecast, so [cost] max_per_run is not held: {reason}");
+            tracing::warn!(job = job.name, %date, "the forecast was ended, so [cost] max_per_run is not held: {reason}");
             return Ok(());
         }
     };
@@ -59,7 +62,10 @@ pub(super) fn refuse_if_too_dear(
     .into())
 }
 
-/// How long the run will take, in seconds, or why nobody can say.
+/// How long the run will take, in seconds, or what ended whoever was to say.
+///
+/// # Errors
+/// Whatever keeps the run from being planned (its class); to stop is requested (75 or 80).
 fn forecast(
     job: &Job,
     date: LogicalDate,
@@ -70,45 +76,78 @@ fn forecast(
         .args(arguments(date, request))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // What is wrong with the job, the run itself tells.
-        .stderr(Stdio::null());
+        .stderr(Stdio::piped());
     let child = process.spawn().context("cannot start a forecast")?;
     let pid = i32::try_from(child.id()).map(Pid::from_raw);
     let (send, ended) = bounded(1);
     thread::spawn(move || send.send(child.wait_with_output()));
     let begun = Instant::now();
-    let output = loop {
-        let stopped = match ended.recv_timeout(INTERVAL) {
-            Ok(output) => break output.context("cannot hear of a forecast")?,
+    loop {
+        match ended.recv_timeout(INTERVAL) {
+            Ok(output) => return seconds(&output.context("cannot hear of a forecast")?),
             Err(RecvTimeoutError::Disconnected) => return Ok(Err("it is gone".to_owned())),
-            Err(RecvTimeoutError::Timeout) => request.interrupt.check(),
-        };
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let stopped = request.interrupt.check();
         let is_late = begun.elapsed() > job.shard_timeout;
-        if let (Ok(pid), true) = (pid, is_late || stopped.is_err()) {
-            // It may have ended.
-            let _ = kill(pid, Signal::SIGKILL);
+        if !is_late && stopped.is_ok() {
+            continue;
+        }
+        // It may have ended meanwhile, and then there is nobody to tell.
+        let tell = |signal| pid.map(|pid| kill(pid, signal));
+        let _ = tell(Signal::SIGTERM);
+        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PATIENCE) {
+            let _ = tell(Signal::SIGKILL);
         }
         stopped?;
-        if is_late {
-            return Ok(Err("it took longer than [run] shard_timeout".to_owned()));
-        }
-    };
-    Ok(seconds(&output))
+        return Ok(Err("it took longer than [run] shard_timeout".to_owned()));
+    }
 }
 
-fn seconds(output: &Output) -> Result<f64, String> {
-    let plan: serde_json::Value = match output.status.success() {
-        true => serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?,
-        false => return Err(format!("`lamplighter plan` ended with {}", output.status)),
+fn seconds(output: &Output) -> anyhow::Result<Result<f64, String>> {
+    let Some(code) = output.status.code() else {
+        return Ok(Err(format!(
+            "`lamplighter plan` ended by {}",
+            output.status
+        )));
     };
+    if code != 0 {
+        return Err(told(code, &String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let plan: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cannot read a forecast")?;
     let seconds = plan["forecast_seconds"].as_f64();
-    seconds.ok_or_else(|| "`lamplighter plan` gives none".to_owned())
+    let seconds = seconds.ok_or_else(|| Failure::internal("a forecast without seconds"))?;
+    Ok(Ok(seconds))
+}
+
+/// The failure that ended a process, by its exit code and its log.
+fn told(code: i32, log: &str) -> Failure {
+    let class = u8::try_from(code).map_or(Class::Internal, Class::of_exit_code);
+    let last: serde_json::Value = log
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok())
+        .unwrap_or_default();
+    let message = last["message"].as_str();
+    let message = message.map_or_else(|| format!("it ended with {code}"), str::to_owned);
+    let failure = Failure::new(
+        class,
+        format!("no forecast, which [cost] max_per_run needs: {message}"),
+    );
+    match last["hint"].as_str() {
+        Some(hint) => failure.hint(hint.to_owned()),
+        None => failure,
+    }
 }
 
 /// The command line of a plan for the same start.
 fn arguments(date: LogicalDate, request: &Request) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["plan".into()];
     arguments.extend(request.isolated_arguments.iter().skip(1).cloned());
+    if !arguments.iter().any(|argument| argument == "--log-format") {
+        arguments.extend(["--log-format".into(), "json".into()]);
+    }
     arguments.extend(["--format".into(), "json".into()]);
     arguments.extend(["--date".into(), date.to_string().into()]);
     if let Some(workers) = request.workers {

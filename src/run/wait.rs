@@ -1,6 +1,6 @@
 //! Waiting for input that comes late. Nothing is locked meanwhile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,18 @@ pub fn wait(job: &Job, date: LogicalDate, interrupt: &Interrupt) -> anyhow::Resu
         None => Ok(()),
         Some(marker) => wait_for(Path::new(&date.expand(marker)?), job.source.wait, interrupt),
     }
+}
+
+/// The file that is to announce the job's input for `date` as complete, if it is not there.
+///
+/// # Errors
+/// Nobody can look for it.
+pub fn missing_marker(job: &Job, date: LogicalDate) -> anyhow::Result<Option<PathBuf>> {
+    let Some(marker) = &job.source.wait_for else {
+        return Ok(None);
+    };
+    let marker = PathBuf::from(date.expand(marker)?);
+    Ok((!exists(&marker)?).then_some(marker))
 }
 
 fn exists(path: &Path) -> anyhow::Result<bool> {

@@ -80,6 +80,16 @@ impl Worker {
     /// # Errors
     /// The input is damaged or changed (65), I/O. Records at fault are no error, but dead letters.
     pub(super) fn score(&mut self, slice: &ShardSlice) -> anyhow::Result<Option<Results>> {
+        self.score_until(slice, || false)
+    }
+
+    /// Scores the first records of a shard, chunk by chunk until there are `enough`; else as
+    /// [`score`](Self::score).
+    pub(super) fn score_until(
+        &mut self,
+        slice: &ShardSlice,
+        enough: impl Fn() -> bool,
+    ) -> anyhow::Result<Option<Results>> {
         let records = slice.records as usize;
         let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
         self.batch.clear();
@@ -93,6 +103,9 @@ impl Worker {
             results.stats.seconds.read += begun.elapsed().as_secs_f64();
             let Some(chunk) = chunk else { break };
             self.take_chunk(slice, &chunk, &mut results)?;
+            if enough() {
+                break;
+            }
         }
         self.infer_batch(&mut results);
         Ok((!self.orders.must_drop()).then_some(results))

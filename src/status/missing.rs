@@ -30,6 +30,20 @@ pub struct Range {
     pub last: Option<LogicalDate>,
 }
 
+impl Range {
+    /// The dates from `first` to its end that there should be by now.
+    pub fn expected(
+        self,
+        schedule: &Schedule,
+        first: LogicalDate,
+        now: Timestamp,
+    ) -> Vec<LogicalDate> {
+        let mut dates = schedule.expected(first, now);
+        dates.retain(|date| self.last.is_none_or(|last| *date <= last));
+        dates
+    }
+}
+
 /// Dates of a job that are due and that consumers do not see, the oldest first.
 ///
 /// # Errors
@@ -46,8 +60,7 @@ pub fn missing_dates(
         (None, Some(first)) => first.parse()?,
         (None, None) => return Ok(Vec::new()),
     };
-    let mut dates = schedule.expected(first, now);
-    dates.retain(|date| range.last.is_none_or(|last| *date <= last));
+    let dates = range.expected(schedule, first, now);
     let (Some(first), Some(last)) = (dates.first(), dates.last()) else {
         return Ok(Vec::new());
     };
@@ -84,6 +97,7 @@ pub fn missing_dates(
 fn standing(run: Option<&Run>, was_pruned: bool) -> &'static str {
     match run.map(|run| run.state) {
         None if was_pruned => "pruned",
+        // One that was given up is as if it had never been.
         None | Some(State::Cancelled) => "never begun",
         Some(State::Planning | State::Running) => "unfinished",
         Some(State::Failed) => "failed",

@@ -11,6 +11,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use crate::database::sqlite::has_writer;
 use crate::error::Failure;
 use crate::job::{Due, Schedule};
 use crate::ledger::{Attempt, KnownJob, Ledger, Publication, Run, State};
@@ -139,14 +140,11 @@ fn judge(
         dues.insert(0, last);
     }
     // Nothing was due before there was anything of the job.
-    let first = ledger.first_date(&known.name)?;
-    let is_of_job = |due: &Due| {
-        first
-            .as_ref()
-            .is_none_or(|first| due.date.to_string() >= *first)
-    };
-    dues.retain(is_of_job);
-    let last_due = last_due.filter(is_of_job);
+    match ledger.first_date(&known.name)? {
+        Some(first) => dues.retain(|due| due.date.to_string() >= first),
+        None => dues.retain(|due| last_due.is_some_and(|last| last.date == due.date)),
+    }
+    let last_due = last_due.filter(|last| dues.iter().any(|due| due.date == last.date));
     let mut troubles = Vec::new();
     let mut judged_last = None;
     for due in &dues {
@@ -193,7 +191,7 @@ fn judge(
         ok: troubles.is_empty(),
         standing: judged.standing,
         due: match last_due {
-            Some(due) => Some(due_date(&due, judged.run.as_ref(), now)?),
+            Some(due) => Some(due_date(ledger, &known.name, &due, now)?),
             None => None,
         },
         last_run: match newest {
@@ -221,11 +219,10 @@ fn judge(
 
 fn judge_due(ledger: &mut Ledger, job: &str, due: &Due, now: Timestamp) -> anyhow::Result<Judged> {
     let date = due.date.to_string();
-    let newest = ledger.newest_runs_of_dates(job, &date, &date)?.pop();
-    let is_seen = ledger.published_run(job, &date)?.is_some();
-    let begun = newest.filter(|run| run.state != State::Cancelled);
+    let runs = ledger.newest_and_published(job, &date)?;
+    let is_seen = runs.published.is_some();
     let is_late = due.finish_by.is_some_and(|finish_by| finish_by < now);
-    match begun {
+    match runs.newest {
         // A new generation that failed leaves consumers with the old one.
         Some(run) => {
             let mut judged = judge_run(ledger, run)?;
@@ -262,9 +259,8 @@ fn judge_run(ledger: &mut Ledger, run: Run) -> anyhow::Result<Judged> {
         (State::Cancelled, _) => ("cancelled", true, None),
         (State::Planning | State::Running, _) => {
             let attempts = ledger.attempts(run.run_id)?;
-            let is_shared = ledger.is_shared();
             let last = attempts.last().and_then(|attempt| attempt.exit_code);
-            match attempts.iter().any(|attempt| is_alive(attempt, is_shared)) {
+            match is_at_work(ledger, &attempts)? {
                 true => ("running", true, None),
                 false => ("stopped", false, last),
             }
@@ -278,33 +274,38 @@ fn judge_run(ledger: &mut Ledger, run: Run) -> anyhow::Result<Judged> {
     })
 }
 
-/// Whether a process is at work. Where there is one host, the operating system knows.
-fn is_alive(attempt: &Attempt, is_shared: bool) -> bool {
-    if attempt.ended_at.is_some() {
-        return false;
-    }
-    match is_shared {
-        true => attempt.seems_alive,
-        false => {
-            let pid = i32::try_from(attempt.pid).map(Pid::from_raw);
-            attempt.host == host_name() && pid.is_ok_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
-        }
-    }
+/// Whether one of the processes that worked on a run still does.
+fn is_at_work(ledger: &Ledger, attempts: &[Attempt]) -> anyhow::Result<bool> {
+    let mut open = attempts.iter().filter(|attempt| attempt.ended_at.is_none());
+    let Some(file) = ledger.target().file() else {
+        return Ok(open.any(|attempt| attempt.seems_alive));
+    };
+    // The operating system knows, where there is one host. That some process has a number does not
+    // make it the one that had it then; but nobody works on a run without the file's lock.
+    let is_alive = |attempt: &Attempt| {
+        let pid = i32::try_from(attempt.pid).map(Pid::from_raw);
+        attempt.host == host_name() && pid.is_ok_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
+    };
+    Ok(open.any(is_alive) && has_writer(file)?)
 }
 
-fn due_date(due: &Due, run: Option<&Run>, now: Timestamp) -> anyhow::Result<DueDate> {
-    let ended = match run {
-        Some(run) if run.publication == Publication::Published => {
-            run.completed_at.as_deref().map(time).transpose()?
-        }
+fn due_date(ledger: &mut Ledger, job: &str, due: &Due, now: Timestamp) -> anyhow::Result<DueDate> {
+    let date = due.date.to_string();
+    let is_seen = ledger.published_run(job, &date)?.is_some();
+    // Later generations of a date do not make it late.
+    let ended = match is_seen {
+        true => ledger.first_completion(job, &date)?,
+        false => Some(now.to_string()),
+    };
+    let late_seconds = match (due.finish_by, ended) {
+        (Some(finish_by), Some(ended)) => Some(time(&ended)?.duration_since(finish_by).as_secs()),
         _ => None,
     };
-    let late_by = |finish_by: Timestamp| ended.unwrap_or(now).duration_since(finish_by).as_secs();
     Ok(DueDate {
-        date: due.date.to_string(),
+        date,
         starts_at: due.starts_at.to_string(),
         finish_by: due.finish_by.map(|at| at.to_string()),
-        late_seconds: due.finish_by.map(late_by).filter(|seconds| *seconds > 0),
+        late_seconds: late_seconds.filter(|seconds| *seconds > 0),
     })
 }
 
@@ -318,8 +319,8 @@ fn next_finish(
     now: Timestamp,
 ) -> anyhow::Result<Option<Timestamp>> {
     if let Some(run) = newest.filter(|run| run.state.is_unfinished()) {
-        let (attempts, is_shared) = (ledger.attempts(run.run_id)?, ledger.is_shared());
-        if !attempts.iter().any(|attempt| is_alive(attempt, is_shared)) {
+        let attempts = ledger.attempts(run.run_id)?;
+        if !is_at_work(ledger, &attempts)? {
             return Ok(None);
         }
         let done = ledger.progress(run.run_id)?.records as f64;

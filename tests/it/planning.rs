@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, Float64Array, StringArray};
 use crate::harness::started::Started;
 use crate::harness::{Ended, batch, linear_bundle, simple_job, write_parquet};
 use crate::ledger::{Home, on_both};
+use crate::parquet_pages::damage;
 
 on_both! {
     a_plan_counts_what_a_run_will_do_and_writes_nothing,
@@ -262,6 +263,36 @@ fn what_is_scored_again_is_held_to_the_limit_too() {
     let all = ["--reprocess", "all", "--reason", "once more"];
     lamplighter(&home, &[&range[..], &all].concat()).expect(0);
     assert_eq!(home.counts(&["runs"]), ["3"]);
+}
+
+/// What keeps the forecast from being made keeps the run from being begun.
+#[test]
+fn without_a_forecast_nothing_is_claimed() {
+    let home = Home::sqlite();
+    set_up(&home, "[cost]\nper_hour = 1\nmax_per_run = 1000\n");
+    damage(&home.workspace().path("input/rows.parquet"), "x", 0);
+    let run = ["run", "job.toml", "--date", "2026-11-23"];
+    let refused = lamplighter(&home, &run).expect(65);
+    refused.says(&[
+        "no forecast, which [cost] max_per_run needs",
+        "rows.parquet",
+    ]);
+    assert_eq!(home.counts(&["runs"]), ["0"]);
+}
+
+/// What workers have in hand when the time is up counts.
+#[test]
+fn a_shard_that_takes_longer_than_the_probe_is_measured_all_the_same() {
+    let home = Home::sqlite();
+    set_up(&home, "[run]\nshard_size = 1500\nworkers = 2\n");
+    let url = home.url();
+    let plan = ["plan", "job.toml", "--format", "json", "--database", &url];
+    let mut command = home.workspace().command(&plan);
+    command.env("LAMPLIGHTER_FAULT", "slow:r00001,slow:r01501");
+    let plan = Ended::of(&mut command).expect(0).json();
+    assert_eq!(plan["probe_records"], RECORDS);
+    let seconds = plan["probe_seconds"].as_f64();
+    assert!(seconds >= Some(3.0), "{plan}");
 }
 
 /// A forecast is no part of the night: what kills it does not keep the night from finding out which

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan};
 
-use super::{Grain, LogicalDate, Schedule, ScheduleSection};
+use super::{DateExpression, Grain, LogicalDate, Schedule, ScheduleSection};
 
 /// A date, and when it is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,10 @@ impl Schedule {
         let crontab = self.crontab.as_ref()?;
         let mut starts_at = crontab.before(now, &self.timezone)?;
         let date = self.resolve(None, starts_at).ok()?;
+        if let DateExpression::Fixed(_) = self.date {
+            // No start was the first.
+            return Some(self.due(date, starts_at));
+        }
         // Later starts go on with what the first one left.
         for _ in 0..MOST_STARTS {
             let just_before = starts_at.checked_sub(1.second()).ok()?;
@@ -103,9 +107,8 @@ impl Schedule {
             let Ok(current) = self.resolve(None, now) else {
                 return Vec::new();
             };
-            let mut dates = self.dates(first, current);
-            dates.pop_if(|last| *last == current);
-            return dates;
+            let dates = self.dates(first, current);
+            return dates.filter(|date| *date < current).collect();
         }
         // A date is scored after it begins, unless it lies ahead of its start.
         let begins = self.timezone.to_timestamp(first.start());
@@ -120,22 +123,24 @@ impl Schedule {
         dates
     }
 
-    /// All dates of the grain from `from` to `to`, both included.
-    pub fn dates(&self, from: LogicalDate, to: LogicalDate) -> Vec<LogicalDate> {
+    /// All dates of the grain from `from` to `to`, both included, the oldest first.
+    pub fn dates(
+        &self,
+        from: LogicalDate,
+        to: LogicalDate,
+    ) -> impl Iterator<Item = LogicalDate> + '_ {
         let step = match self.grain {
             Grain::Hour => 1.hour(),
             Grain::Day => 1.day(),
             Grain::Week => 1.week(),
             Grain::Month => 1.month(),
         };
-        let mut dates = Vec::new();
-        let mut next = self.grain.truncate(from.start());
-        while let Some(date) = next.filter(|date| *date <= to) {
-            dates.push(date);
-            let after = date.start().checked_add(step).ok();
-            next = after.and_then(|start| self.grain.truncate(start));
-        }
-        dates
+        let following = move |date: &LogicalDate| {
+            let after = date.start().checked_add(step).ok()?;
+            self.grain.truncate(after)
+        };
+        std::iter::successors(self.grain.truncate(from.start()), following)
+            .take_while(move |date| *date <= to)
     }
 }
 
@@ -177,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_date_is_due_at_the_last_start() {
+        let fixed = schedule(Some("0 2,4 * * *"), "2026-01-01", Grain::Day);
+        let due = fixed.last_due(at("2026-11-25T05:00:00Z")).unwrap();
+        assert_eq!(due.date.to_string(), "2026-01-01");
+        assert_eq!(due.starts_at, at("2026-11-25T04:00:00Z"));
+    }
+
+    #[test]
     fn workdays_expect_no_date_of_a_weekend() {
         let workdays = schedule(Some("0 2 * * MON-FRI"), "0d", Grain::Day);
         let first = "2026-11-19".parse().unwrap();
@@ -208,7 +221,8 @@ mod tests {
     fn a_range_has_every_date_of_its_grain_once() {
         let range = |grain, from: &str, to: &str| {
             let schedule = schedule(None, "0d", grain);
-            names(&schedule.dates(from.parse().unwrap(), to.parse().unwrap()))
+            let dates = schedule.dates(from.parse().unwrap(), to.parse().unwrap());
+            names(&dates.collect::<Vec<_>>())
         };
         assert_eq!(range(Grain::Day, "2024-02-27", "2024-03-01").len(), 4);
         assert_eq!(

@@ -21,6 +21,8 @@ on_both! {
     dates_whose_runs_were_pruned_are_still_missing,
     what_was_given_up_or_begun_for_another_reason_is_no_answer,
     what_consumers_see_is_complete_whatever_was_tried_since,
+    a_date_that_was_new_has_been_scored_for_the_reason_too,
+    input_that_is_not_announced_is_not_waited_for,
     a_dry_run_writes_nothing,
 }
 
@@ -362,11 +364,47 @@ fn what_consumers_see_is_complete_whatever_was_tried_since(home: &Home) {
         outcomes(&ended),
         [("already published".to_owned(), Some(0))]
     );
+    let seen = ended.json();
+    assert_eq!(seen[0]["run"], "simple@2026-11-01#1", "not what was tried");
+    assert_eq!(seen[0]["dead_letters"], 0);
     // A job that is known from its runs alone can be retired, too.
     home.execute("DELETE FROM jobs");
     lamplighter(home, &["status"]).expect(79);
     lamplighter(home, &["runs", "retire", "simple"]).expect(0);
     lamplighter(home, &["status"]).expect(0);
+}
+
+fn a_date_that_was_new_has_been_scored_for_the_reason_too(home: &Home) {
+    set_up(home, [1, 2, 3], "");
+    backfill(home, 1, 1, &[]).expect(0);
+    for _ in 0..2 {
+        backfill(home, 1, 2, &["--reprocess", "all", "--reason", "x"]).expect(0);
+        assert_eq!(
+            runs(home),
+            [
+                "01#1 completed withheld",
+                "01#2 completed published",
+                "02#1 completed published"
+            ]
+        );
+    }
+    backfill(home, 2, 3, &["--reprocess", "failed", "--reason", "y"]).expect(0);
+    assert_eq!(home.counts(&["runs"]), ["4"]);
+}
+
+fn input_that_is_not_announced_is_not_waited_for(home: &Home) {
+    set_up(home, [1, 2], "");
+    let job = fs::read_to_string(home.workspace().path("job.toml")).expect("the job");
+    let waiting = job.replace(
+        "id_column",
+        "wait_for = \"input/{date}.done\"\nwait = \"1h\"\nid_column",
+    );
+    home.workspace().write("job.toml", waiting);
+    home.workspace().write("input/2026-11-02.done", "");
+    let ended = backfill(home, 1, 2, &["--format", "json"]).expect(66);
+    let ended = ended.says(&["input/2026-11-01.done is not there", "[source] wait_for"]);
+    let codes: Vec<Option<u64>> = outcomes(&ended).into_iter().map(|(_, code)| code).collect();
+    assert_eq!(codes, [Some(66), Some(0)]);
 }
 
 fn a_dry_run_writes_nothing(home: &Home) {
@@ -391,12 +429,38 @@ fn a_range_that_is_none_is_refused() {
         .says(&["2026-11-03 lies after"]);
     let open = lamplighter(&home, &["backfill", "job.toml", "--from", "2026-11-01"]);
     open.expect(64).says(&["--to"]);
+    let long = ["--from", "0001-01-01", "--to", "9999-12-31"];
+    for more in [&["--dry-run"][..], &[]] {
+        let ended = lamplighter(
+            &home,
+            &[&["backfill", "job.toml"], &long[..], more].concat(),
+        );
+        ended.expect(64).says(&["more than 100,000 dates"]);
+    }
     let job = fs::read_to_string(home.workspace().path("job.toml")).expect("the job");
     let queue = job
         .replace("kind = \"parquet\"", "kind = \"queue\"")
         .replace("path = \"input/{date}.parquet\"\n", "");
     home.workspace().write("job.toml", queue);
     backfill(&home, 1, 3, &[]).expect(78).says(&["queue"]);
+}
+
+#[test]
+fn without_a_database_all_dates_of_a_range_are_missing() {
+    let home = Home::sqlite();
+    set_up(&home, 1..=3, "");
+    let nowhere = format!("sqlite://{}", home.workspace().path("nowhere.db").display());
+    let missing = ["backfill", "job.toml", "--missing", "--database", &nowhere];
+    let start = |more: &[&str]| home.workspace().lamplighter(&[&missing[..], more].concat());
+    start(&[]).expect(66).says(&["without --from"]);
+    let range = ["--from", "2026-11-01", "--to", "2026-11-03"];
+    let planned = start(&[&range[..], &["--dry-run"]].concat()).expect(0);
+    assert!(planned.stdout.contains("3 of 3 dates"), "{planned}");
+    let scored = start(&range).expect(0);
+    assert!(
+        scored.stdout.contains("3 of 3 dates are published"),
+        "{scored}"
+    );
 }
 
 #[test]

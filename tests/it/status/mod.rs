@@ -15,6 +15,8 @@ use crate::ledger::{Home, on_both};
 on_both! {
     a_date_that_is_published_in_time_is_well,
     a_date_from_before_the_job_is_not_asked_for,
+    of_a_job_that_never_planned_a_run_the_last_date_alone_is_missed,
+    what_was_scored_again_is_not_late_for_that,
     a_date_that_was_not_begun_is_told_with_the_command_that_scores_it,
     a_withheld_night_is_not_well,
     a_process_that_lives_is_at_work_and_one_that_was_killed_is_not,
@@ -124,6 +126,51 @@ fn a_date_from_before_the_job_is_not_asked_for(home: &Home) {
     lamplighter(home, &week).expect(0);
 }
 
+fn of_a_job_that_never_planned_a_run_the_last_date_alone_is_missed(home: &Home) {
+    let nightly = Nightly::new(home, Some(1.0), "");
+    let moved = home.workspace().path("elsewhere");
+    std::fs::rename(home.workspace().path("bundle"), moved).expect("a bundle");
+    nightly.run_due().expect(78);
+    let ended = lamplighter(home, &["status", "--since", "7d", "--format", "json"]).expect(79);
+    let troubles = ended.json()["jobs"][0]["troubles"].clone();
+    assert_eq!(troubles.as_array().map(Vec::len), Some(1), "{troubles}");
+    assert_eq!(troubles[0]["date"], nightly.date.as_str());
+    assert_eq!(troubles[0]["standing"], "not begun");
+}
+
+fn what_was_scored_again_is_not_late_for_that(home: &Home) {
+    let nightly = Nightly::new(home, Some(1.0), "");
+    let minutes_ago = |minutes: i64| now(home).checked_sub(minutes.minutes()).expect("a time");
+    // Half an hour after the start, which was an hour ago.
+    let finish_by = TimeZone::UTC.to_datetime(minutes_ago(30)).strftime("%H:%M");
+    let finish_by = format!("schedule.finish_by={finish_by}");
+    let run = [
+        "run",
+        "job.toml",
+        "--date",
+        &nightly.date,
+        "--set",
+        &finish_by,
+    ];
+    lamplighter(home, &run).expect(0);
+    let late = || nightly.status().1["due"]["late_seconds"].clone();
+    let seconds = late().as_i64().expect("it is late");
+    assert!((29 * 60..=32 * 60).contains(&seconds), "{seconds} s");
+    // As if it had been finished in time.
+    home.execute(&format!(
+        "UPDATE runs SET completed_at = '{}'",
+        minutes_ago(40)
+    ));
+    assert_eq!(late(), Value::Null);
+    lamplighter(
+        home,
+        &[&run[..], &["--rescore", "--reason", "again"]].concat(),
+    )
+    .expect(0);
+    assert_eq!(home.counts(&["runs"]), ["2"]);
+    assert_eq!(late(), Value::Null);
+}
+
 fn a_date_that_was_not_begun_is_told_with_the_command_that_scores_it(home: &Home) {
     let nightly = Nightly::new(home, Some(1.0), "");
     // Some other date has told when the job is to run.
@@ -176,6 +223,36 @@ fn a_process_that_lives_is_at_work_and_one_that_was_killed_is_not(home: &Home) {
     assert_eq!(code, Some(79), "{job}");
     nightly.run_due().expect(0);
     assert_eq!(nightly.status().0, Some(0));
+}
+
+/// In a container every process is number one.
+#[test]
+fn another_process_with_the_number_of_the_one_that_was_killed_is_not_at_work() {
+    let home = Home::sqlite();
+    let nightly = Nightly::new(&home, Some(1.0), "[run]\nworkers = 1\n");
+    let url = home.url();
+    let run = [
+        "run",
+        "job.toml",
+        "--date",
+        &nightly.date,
+        "--database",
+        &url,
+    ];
+    let mut command = home.workspace().command(&run);
+    command.env("LAMPLIGHTER_FAULT", "hang:r9");
+    let started = Started::new(&mut command);
+    started.until("a fault strikes");
+    started.killed();
+    home.execute(&format!(
+        "UPDATE run_attempts SET pid = {}",
+        std::process::id()
+    ));
+    let (code, job) = nightly.status();
+    assert_eq!(
+        (code, job["standing"].as_str()),
+        (Some(79), Some("stopped"))
+    );
 }
 
 fn a_retired_job_is_left_out_until_it_runs_again(home: &Home) {
