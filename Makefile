@@ -12,7 +12,7 @@ CARGO_DENY = 0.20.2
 CARGO_CYCLONEDX = 0.5.9
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: help build run test programs chaos container smoke check fmt lint doc deny sbom bench dist fixtures
+.PHONY: help build run test programs chaos container smoke check fmt lint doc deny sbom bench bench-peers dist fixtures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -111,6 +111,10 @@ bench: build ## time the flight job from start to finish, into a new database ea
 	            NR, (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2, t[1], t[NR] }'; \
 	fi
 	@rm -f $(BENCH_DATABASE)*
+
+# OPTIONS go to tests/bench/peers/text.py: --limit, --rounds, --texts hutto, …
+bench-peers: build ## texts embedded by Lamplighter, sentence-transformers, ONNX Runtime and OpenVINO, in turn (needs Python and the network)
+	tests/bench/peers/text.sh $(OPTIONS)
 
 dist: ## the binary to ship: smaller and faster, takes several times longer to build
 	cargo build --profile dist $(LOCKED)

@@ -62,7 +62,7 @@
 //! 7. *No silent failure.* One bad record never costs its batch.
 //! 8. *Numbers match their source*: each architecture is held against PyTorch's outputs.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(
     missing_docs,
     clippy::print_stdout,

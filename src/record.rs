@@ -127,6 +127,13 @@ pub enum Outputs {
         /// The predicted values.
         values: Vec<f64>,
     },
+    /// A vector.
+    Embedding {
+        /// Its length.
+        width: usize,
+        /// Row-major `[records, width]`.
+        vectors: Vec<f32>,
+    },
 }
 
 impl Outputs {
@@ -135,6 +142,7 @@ impl Outputs {
         match self {
             Outputs::Binary { scores, .. } | Outputs::Multiclass { scores, .. } => scores.len(),
             Outputs::Regression { values } => values.len(),
+            Outputs::Embedding { width, vectors } => vectors.len() / width,
         }
     }
 
@@ -178,6 +186,13 @@ impl Outputs {
             (Outputs::Regression { values }, Outputs::Regression { values: more }) => {
                 values.extend(more);
             }
+            (
+                Outputs::Embedding { vectors, .. },
+                Outputs::Embedding {
+                    vectors: more_vectors,
+                    ..
+                },
+            ) => vectors.extend(more_vectors),
             // Another model's: what is missing then shows when rows are counted.
             _ => {}
         }
@@ -198,6 +213,8 @@ pub struct PredictionRow<'a> {
     pub score: Option<f64>,
     /// Value, for regression.
     pub value: Option<f64>,
+    /// The vector, for embedding.
+    pub embedding: Option<Cow<'a, [f32]>>,
     /// Further output as JSON text: all probabilities by class, for multiclass.
     pub output: Option<Cow<'a, str>>,
 }
@@ -261,6 +278,7 @@ impl Predictions {
             label: None,
             score: None,
             value: None,
+            embedding: None,
             output: None,
         };
         match &self.outputs {
@@ -287,6 +305,10 @@ impl Predictions {
                 )));
             }
             Outputs::Regression { values } => row.value = Some(one_zero(values[index])),
+            Outputs::Embedding { width, vectors } => {
+                let vector = &vectors[index * width..(index + 1) * width];
+                row.embedding = Some(Cow::Borrowed(vector));
+            }
         }
         row
     }
@@ -366,6 +388,12 @@ impl OutputHasher {
         bits(hasher, row.score.map(f64::to_le_bytes));
         bits(hasher, row.value.map(f64::to_le_bytes));
         text(hasher, row.output.as_deref());
+        if let Some(embedding) = &row.embedding {
+            hasher.update((embedding.len() as u64).to_le_bytes());
+            for number in embedding.iter() {
+                hasher.update(number.to_le_bytes());
+            }
+        }
     }
 
     /// Takes the next dead letter.

@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 
 use super::{Group, List, Looked, Request, Section, count, setting};
 use crate::error::Failure;
-use crate::job::Job;
+use crate::job::{Job, ModelReference};
 use crate::model::{Bundle, TestVectors};
 use crate::run::memory;
 use crate::run::probe::score_columns;
@@ -21,7 +21,10 @@ pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
     let model = &request.job.model;
     let mut section = list.group(Group::Model);
     // What the digest should be is an item of its own.
-    let loaded = Bundle::load(&model.bundle, None, model.threshold);
+    let loaded = Bundle::load(&ModelReference {
+        digest: None,
+        ..model.clone()
+    });
     let Some(bundle) = section.settle("bundle", loaded) else {
         for item in ["digest", "test vectors", "reference profile"] {
             section.not_looked_at(item, "bundle");
@@ -36,11 +39,13 @@ pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
     section.passed(
         "bundle",
         format!(
-            "{} {}, {}, {}{threshold}",
+            "{} {}, {}, {}, {} by {}{threshold}",
             bundle.name,
             bundle.version,
             count(bundle.network.parameters(), "parameter"),
             count(features, "feature"),
+            bundle.precision.as_str(),
+            bundle.numerics,
         ),
     );
     let line = setting("model", &format!("digest = \"{}\"", bundle.digest));
@@ -63,20 +68,28 @@ pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
 fn look_at_vectors(request: &Request<'_>, bundle: &Bundle, section: &mut Section<'_>) {
     const ITEM: &str = "test vectors";
     let Job {
-        model, batch_size, ..
+        model,
+        batch_size,
+        batch_tokens,
+        ..
     } = &request.job;
     let compared = || -> anyhow::Result<Option<(usize, f64)>> {
         // Labels were expected under the bundle's own threshold.
         let own = match model.threshold {
-            Some(_) => Some(Bundle::load(&model.bundle, None, None)?),
+            Some(_) => Some(Bundle::load(&ModelReference {
+                digest: None,
+                threshold: None,
+                ..model.clone()
+            })?),
             None => None,
         };
         let bundle = own.as_ref().unwrap_or(bundle);
         let Some(vectors) = TestVectors::load(&model.bundle, bundle, request.interrupt)? else {
             return Ok(None);
         };
-        let outputs = score_columns(bundle, *batch_size, &vectors.columns)?;
-        let largest = vectors.compare(&outputs, &bundle.head)?;
+        let capacity = bundle.capacity(*batch_size, *batch_tokens);
+        let outputs = score_columns(bundle, capacity, &vectors.columns)?;
+        let largest = vectors.compare(&outputs, bundle)?;
         Ok(Some((vectors.rows(), largest)))
     };
     match section.settle(ITEM, compared()) {
@@ -149,7 +162,7 @@ impl Need {
             .target
             .as_ref()
             .is_ok_and(|target| target.is_shared());
-        let records = looked.records.unwrap_or(job.shard_size);
+        let records = looked.records.unwrap_or(prepared.shard_size);
         let settings = memory::settings(job, prepared, records, None, is_shared);
         let network = &prepared.bundle.network;
         let number = size_of::<f32>() as u64;
@@ -158,8 +171,8 @@ impl Need {
             weights: network.parameters() * number,
             workers: settings.workers as u64,
             worker: settings.chunk_rows as u64 * prepared.bytes_per_row()
-                + job.batch_size as u64 * network.activations() * number,
-            results: shards as u64 * job.shard_size.min(records) * prepared.bytes_per_output(),
+                + network.activations(prepared.capacity) * number,
+            results: shards as u64 * prepared.shard_size.min(records) * prepared.bytes_per_output(),
         })
     }
 

@@ -11,6 +11,7 @@ mod db;
 mod dead_letters;
 mod init;
 mod man;
+mod model;
 mod plan;
 mod queue;
 mod records;
@@ -29,6 +30,7 @@ pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use init::{InitOptions, Task};
 pub use man::{ManOptions, pages};
+pub use model::{HuggingFaceOptions, ImportCommand, ModelCommand};
 pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
 pub use records::{EraseOptions, IdsOptions, RecordsCommand};
@@ -200,6 +202,12 @@ Examples:
     /// Put records into the queue, look at it
     #[command(subcommand, after_help = "Example:\n  lamplighter queue stats")]
     Queue(QueueCommand),
+    /// Make bundles of models
+    #[command(
+        subcommand,
+        after_help = "Example:\n  lamplighter model import hf distilbert --column review"
+    )]
+    Model(ModelCommand),
     /// Erase records by their ids, prove that they were
     #[command(
         subcommand,

@@ -8,6 +8,7 @@ pub mod dead_letters;
 pub mod init;
 mod isolated_worker;
 pub mod man;
+pub mod model;
 pub mod plan;
 mod prune;
 pub mod queue;
@@ -68,6 +69,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Report(options) => report::run(&options, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
+        Command::Model(command) => model::run(&command, invocation),
         Command::Records(command) => records::run(&command, invocation),
         Command::Db(command) => db::run(&command, invocation),
         Command::Init(options) => init::run(&options, invocation),

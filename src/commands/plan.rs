@@ -74,7 +74,7 @@ fn describe(job: &Job, estimate: &Estimate) -> String {
         format!(
             "{} of {} records",
             grouped(estimate.shards),
-            grouped(job.shard_size)
+            grouped(estimate.shard_size)
         ),
     ));
     lines.push((

@@ -42,7 +42,7 @@ fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8
                 .into(),
         );
     };
-    let bundle = Bundle::load(&job.model.bundle, job.model.digest.as_deref(), None)?;
+    let bundle = Bundle::load(&job.model)?;
     let numeric = numeric_columns(&bundle, source);
     let target = target(invocation, Some(&job))?;
     let (read, changed) = with_ledger(&target, Access::Write, |ledger| {

@@ -298,7 +298,7 @@ fn dry_run(
             .iter()
             .map(|shard| shard.duplicates.len() as u64)
             .sum(),
-        shards: records.div_ceil(job.shard_size),
+        shards: records.div_ceil(prepared.shard_size),
         workers: settings(job, &prepared, records, request.workers, target.is_shared()).workers,
         fingerprint: prepared.fingerprint.clone(),
     };

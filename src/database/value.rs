@@ -15,6 +15,8 @@ pub enum Value<'a> {
     Text(Option<&'a str>),
     /// `bytea`.
     Bytes(Option<&'a [u8]>),
+    /// `real[]`; in SQLite a BLOB of little-endian f32.
+    Floats(Option<&'a [f32]>),
 }
 
 impl From<i64> for Value<'_> {
@@ -72,6 +74,12 @@ impl<'a> From<Option<&'a [u8]>> for Value<'a> {
     }
 }
 
+impl<'a> From<Option<&'a [f32]>> for Value<'a> {
+    fn from(value: Option<&'a [f32]>) -> Self {
+        Value::Floats(value)
+    }
+}
+
 /// A value of a row. Booleans come as 0 and 1, numbers of all widths as the widest, times as text
 /// in RFC 3339 in UTC.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +94,8 @@ pub enum Cell {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// Floats.
+    Floats(Vec<f32>),
 }
 
 /// One row of an answer.
@@ -177,6 +187,21 @@ impl FromCell for Vec<u8> {
     }
 }
 
+impl FromCell for Vec<f32> {
+    /// Floats, or the bytes that stand for them.
+    fn from_cell(cell: &Cell) -> Option<Self> {
+        match cell {
+            Cell::Floats(value) => Some(value.clone()),
+            Cell::Bytes(bytes) => {
+                let (floats, rest) = bytes.as_chunks();
+                let floats = floats.iter().map(|float| f32::from_le_bytes(*float));
+                rest.is_empty().then(|| floats.collect())
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<T: FromCell> FromCell for Option<T> {
     fn from_cell(cell: &Cell) -> Option<Self> {
         match cell {
@@ -208,4 +233,6 @@ pub enum ColumnType {
     Text,
     /// `bytea`.
     Bytes,
+    /// `real[]`.
+    Reals,
 }

@@ -5,7 +5,13 @@
 //! record is treated alike in whatever chunk it arrives.
 
 pub mod encoder;
+pub mod rows;
 pub mod spec;
+pub mod table;
+pub mod text;
 
 pub use encoder::{Encoded, Encoder, Note, Rejection};
+pub use rows::{Rows, Table, Tokens};
 pub use spec::{Feature, FeatureKind};
+pub use table::TableEncoder;
+pub use text::{TextColumns, TextEncoder, TooLong};

@@ -116,6 +116,13 @@ pub enum FeatureKind {
         /// What happens with null and unknown values.
         unknown: Unknown,
     },
+    /// Tokens.
+    Text {
+        /// Of a text or a pair at most.
+        max_length: usize,
+        /// Bytes that the tokenizer is given at most.
+        max_bytes: usize,
+    },
 }
 
 impl FeatureKind {
@@ -124,6 +131,7 @@ impl FeatureKind {
         match self {
             FeatureKind::Numeric { .. } => Purpose::Numeric,
             FeatureKind::Categorical { .. } => Purpose::Categorical,
+            FeatureKind::Text { .. } => Purpose::Text,
         }
     }
 }
@@ -137,6 +145,7 @@ impl Feature {
                 categories, dim: 0, ..
             } => categories.len() + 1,
             FeatureKind::Categorical { dim, .. } => *dim,
+            FeatureKind::Text { .. } => 0,
         }
     }
 }

@@ -45,6 +45,7 @@ use crate::error::Failure;
 /// Longest name of a job and of a schema, in bytes: what an identifier of Postgres may have.
 const IDENTIFIER_LENGTH: usize = 63;
 const BATCH_SIZES: RangeInclusive<u64> = 1..=65_536;
+const BATCH_TOKENS: RangeInclusive<u64> = 1..=1_048_576;
 const SHARD_SIZES: RangeInclusive<u64> = 1..=1_000_000;
 const WORKERS: RangeInclusive<u64> = 0..=1_024;
 /// Shorter leases would be lost to a slow disk; longer ones keep a dead process's shards too long.
@@ -63,10 +64,12 @@ pub struct Job {
     pub source: Source,
     /// What scores them.
     pub model: ModelReference,
-    /// Records in one forward pass, 1 to 65,536.
+    /// Records in one forward pass of a model of tables, 1 to 65,536.
     pub batch_size: usize,
+    /// Tokens in one forward pass of a model of texts, 1 to 1,048,576.
+    pub batch_tokens: usize,
     /// Records in one shard, 1 to 1,000,000.
-    pub shard_size: u64,
+    pub shard_size: Option<u64>,
     /// Worker threads, up to 1,024; 0 is one per core that the process may use.
     pub workers: usize,
     /// Memory that a run may use, in bytes; at least 1.
@@ -100,6 +103,18 @@ pub struct ModelReference {
     pub threshold: Option<f32>,
     /// What numbers the model computes in.
     pub precision: Precision,
+}
+
+impl ModelReference {
+    /// The bundle in this directory, as it is.
+    pub fn of(bundle: &Path) -> Self {
+        Self {
+            bundle: bundle.to_path_buf(),
+            digest: None,
+            threshold: None,
+            precision: Precision::F32,
+        }
+    }
 }
 
 impl fmt::Debug for Job {
@@ -197,8 +212,18 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
             threshold: model.threshold,
             precision: model.precision,
         },
+        batch_tokens: in_range(
+            "run",
+            "batch_tokens",
+            run.batch_tokens,
+            BATCH_TOKENS,
+            places,
+        )? as usize,
         batch_size: in_range("run", "batch_size", run.batch_size, BATCH_SIZES, places)? as usize,
-        shard_size: in_range("run", "shard_size", run.shard_size, SHARD_SIZES, places)?,
+        shard_size: run
+            .shard_size
+            .map(|size| in_range("run", "shard_size", size, SHARD_SIZES, places))
+            .transpose()?,
         workers: in_range("run", "workers", run.workers, WORKERS, places)? as usize,
         max_memory_bytes: run.max_memory,
         lease: in_range("run", "lease", run.lease, LEASES, places)?,

@@ -219,16 +219,31 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
+    /// Products of 16-bit brain floats, added up in 32 bits.
+    Bf16,
+}
+
+impl Precision {
+    /// The word in the job file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
 }
 
 /// `[run]`
 #[derive(PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunSection {
-    /// Records in one forward pass, 1 to 65,536. Default 512.
+    /// Records in one forward pass, 1 to 65,536. Default 512. Of a model of texts, `batch_tokens` counts.
     pub batch_size: u64,
-    /// Records in one shard, the unit of commit and of retry, 1 to 1,000,000. Default 16,384.
-    pub shard_size: u64,
+    /// Tokens in one forward pass of a model of texts, 1 to 1,048,576. Default 4,096.
+    pub batch_tokens: u64,
+    /// Records in one shard, the unit of commit and of retry, 1 to 1,000,000. Default 16,384, and 128 of a
+    /// model of texts.
+    pub shard_size: Option<u64>,
     /// Worker threads, up to 1,024; 0 is one per core that the process may use. Default 0.
     pub workers: u64,
     /// Memory the run may use, as text with a unit or as bytes. Default `"4GiB"`.
@@ -252,7 +267,8 @@ impl Default for RunSection {
     fn default() -> Self {
         Self {
             batch_size: 512,
-            shard_size: 16_384,
+            batch_tokens: 4096,
+            shard_size: None,
             workers: 0,
             max_memory: 4 << 30,
             lease: Duration::from_secs(60),

@@ -111,7 +111,7 @@ fn a_whole_job_arrives_as_it_is_written() {
     );
     assert_eq!(
         (job.batch_size, job.shard_size, job.workers),
-        (65_536, 1_000_000, 1_024)
+        (65_536, Some(1_000_000), 1_024)
     );
     assert_eq!(job.max_memory_bytes, 512 * 1024 * 1024);
     assert_eq!(job.max_dead_letters, DeadLetterLimit::Count(7));

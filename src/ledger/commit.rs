@@ -4,7 +4,7 @@
 
 use super::{Ledger, ShardCommit, plain};
 use crate::database::{Begin, ColumnType, RowSink, Table, Value};
-use crate::record::{DeadLetter, Predictions};
+use crate::record::{DeadLetter, Outputs, Predictions};
 
 /// What came of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +16,22 @@ pub enum Committed {
     Fenced,
 }
 
-const PREDICTIONS: Table = Table {
-    name: "predictions",
-    columns: &[
-        ("run_id", ColumnType::BigInt),
-        ("record_id", ColumnType::Text),
-        ("ordinal", ColumnType::BigInt),
-        ("label", ColumnType::Text),
-        ("score", ColumnType::Real),
-        ("value", ColumnType::Double),
-        ("output", ColumnType::Text),
-    ],
-};
+const PREDICTIONS: &str = "predictions";
+
+/// A table like that of the predictions, which ends with its transaction.
+const REHEARSAL: &str = "rehearsal";
+
+const COLUMNS: [(&str, ColumnType); 8] = [
+    ("run_id", ColumnType::BigInt),
+    ("record_id", ColumnType::Text),
+    ("ordinal", ColumnType::BigInt),
+    ("label", ColumnType::Text),
+    ("score", ColumnType::Real),
+    ("value", ColumnType::Double),
+    ("output", ColumnType::Text),
+    // The last, so that it need not be given.
+    ("embedding", ColumnType::Reals),
+];
 
 const DEAD_LETTERS: Table = Table {
     name: "dead_letters",
@@ -40,12 +44,6 @@ const DEAD_LETTERS: Table = Table {
         ("field", ColumnType::Text),
         ("message", ColumnType::Text),
     ],
-};
-
-/// A table like that of the predictions, which ends with its transaction.
-const REHEARSAL: Table = Table {
-    name: "rehearsal",
-    columns: PREDICTIONS.columns,
 };
 
 struct Fence {
@@ -84,7 +82,7 @@ impl Ledger {
             if fence.state != "leased" || fence.run_state != "running" {
                 return Ok(Committed::Fenced);
             }
-            insert_predictions(ledger, &PREDICTIONS, run_id, &commit.predictions, &order)?;
+            insert_predictions(ledger, PREDICTIONS, run_id, &commit.predictions, &order)?;
             insert_dead_letters(ledger, run_id, &commit.dead_letters)?;
             let values = [
                 Value::from(run_id),
@@ -133,8 +131,8 @@ impl Ledger {
         let doing = || "cannot rehearse a commit".to_owned();
         let order = by_id(&commit.predictions);
         let table = match self.is_shared() {
-            true => &REHEARSAL,
-            false => &PREDICTIONS,
+            true => REHEARSAL,
+            false => PREDICTIONS,
         };
         self.transaction(Begin::Write, doing, |ledger| {
             insert_predictions(ledger, table, run_id, &commit.predictions, &order)
@@ -151,7 +149,7 @@ fn by_id(predictions: &Predictions) -> Vec<usize> {
 
 fn insert_predictions(
     ledger: &mut Ledger,
-    table: &Table,
+    name: &'static str,
     run_id: i64,
     predictions: &Predictions,
     order: &[usize],
@@ -159,12 +157,17 @@ fn insert_predictions(
     if order.is_empty() {
         return Ok(());
     }
+    let columns: &[_] = match predictions.outputs() {
+        Outputs::Embedding { .. } => &COLUMNS,
+        _ => &COLUMNS[..COLUMNS.len() - 1],
+    };
+    let table = Table { name, columns };
     ledger
         .connection
-        .insert(table, &mut |sink: &mut RowSink<'_>| {
+        .insert(&table, &mut |sink: &mut RowSink<'_>| {
             for &index in order {
                 let row = predictions.row(index);
-                sink(&[
+                let values = [
                     run_id.into(),
                     row.record_id.as_ref().into(),
                     row.ordinal.into(),
@@ -172,7 +175,9 @@ fn insert_predictions(
                     row.score.into(),
                     row.value.into(),
                     row.output.as_deref().into(),
-                ])?;
+                    row.embedding.as_deref().into(),
+                ];
+                sink(&values[..columns.len()])?;
             }
             Ok(())
         })?;

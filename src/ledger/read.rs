@@ -325,6 +325,7 @@ pub(super) fn prediction(row: &Row) -> Result<PredictionRow<'static>, QueryError
         label: row.get::<Option<String>>("label")?.map(Cow::Owned),
         score: row.get("score")?,
         value: row.get("value")?,
+        embedding: row.get::<Option<Vec<f32>>>("embedding")?.map(Cow::Owned),
         output: row.get::<Option<String>>("output")?.map(Cow::Owned),
     })
 }

@@ -11,12 +11,17 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::activation::Activation;
+use super::bert::config::Config;
+use super::bert::{Bert, Ending, Pooling, check_fit};
 use super::mlp::Mlp;
+use super::network::{Capacity, Network};
+use super::numerics;
 use super::outputs::Head;
 use super::weights::Weights;
 use crate::error::{Class, Failure};
-use crate::features::Encoder;
 use crate::features::spec::FeatureSpec;
+use crate::features::{Encoder, TableEncoder, TextColumns, TextEncoder, TooLong};
+use crate::job::{ModelReference, Precision};
 
 /// `model.toml` as written.
 #[derive(Debug, Deserialize)]
@@ -24,6 +29,7 @@ use crate::features::spec::FeatureSpec;
 struct BundleSpec {
     model: ModelSection,
     mlp: Option<MlpSection>,
+    text: Option<TextSection>,
     output: Option<OutputSection>,
     #[serde(default, rename = "feature")]
     features: Vec<FeatureSpec>,
@@ -44,6 +50,7 @@ struct ModelSection {
 #[serde(rename_all = "snake_case")]
 enum Architecture {
     Mlp,
+    Bert,
 }
 
 /// What the model predicts.
@@ -56,6 +63,8 @@ pub enum Task {
     Multiclass,
     /// A number.
     Regression,
+    /// A vector.
+    Embedding,
 }
 
 impl Task {
@@ -65,6 +74,7 @@ impl Task {
             Task::Binary => "binary",
             Task::Multiclass => "multiclass",
             Task::Regression => "regression",
+            Task::Embedding => "embedding",
         }
     }
 }
@@ -74,6 +84,25 @@ impl Task {
 struct MlpSection {
     hidden: Vec<usize>,
     activation: Activation,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextSection {
+    column: String,
+    pair: Option<String>,
+    max_length: usize,
+    #[serde(default = "default_max_bytes")]
+    max_bytes: usize,
+    #[serde(default)]
+    too_long: TooLong,
+    pooling: Option<Pooling>,
+    normalize: Option<bool>,
+}
+
+/// Room for 512 tokens of a language whose words are long.
+fn default_max_bytes() -> usize {
+    65_536
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,33 +132,37 @@ pub struct Bundle {
     /// Validation and encoding.
     pub encoder: Encoder,
     /// The network.
-    pub network: Mlp,
+    pub network: Network,
+    /// What computes: the instruction set, as a run stores it.
+    pub numerics: &'static str,
+    /// What numbers it computes in.
+    pub precision: Precision,
     /// From the network's output to predictions.
     pub head: Head,
 }
 
 const MODEL_TOML: &str = "model.toml";
 const WEIGHTS: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
 
 /// The longest description that is parsed, in bytes; parsed it takes some twenty times as much. It has
 /// room for about three million categories.
 const LONGEST_DESCRIPTION: usize = 32 << 20;
 
 impl Bundle {
-    /// Loads the bundle in `directory`; `threshold` overrides the bundle's own.
+    /// Loads the bundle that a job names; the job's threshold overrides the bundle's own.
     ///
     /// # Errors
-    /// Whatever is missing, left over, of the wrong shape or type, or contradictory (78). With
-    /// `pinned` (`sha256:…`), a bundle with another digest is refused before it is parsed.
-    pub fn load(
-        directory: &Path,
-        pinned: Option<&str>,
-        threshold: Option<f32>,
-    ) -> anyhow::Result<Self> {
+    /// Whatever is missing, left over, of the wrong shape or type, or contradictory (78). A bundle with
+    /// another digest than the job pins is refused before it is parsed. This processor lacks what the
+    /// precision needs (78).
+    pub fn load(reference: &ModelReference) -> anyhow::Result<Self> {
+        let directory = &reference.bundle;
         let files = read_files(directory)?;
         let digest = digest(&files);
-        if let Some(pinned) = pinned
-            && pinned != digest
+        if let Some(pinned) = &reference.digest
+            && *pinned != digest
         {
             return Err(Failure::config(format!(
                 "bundle {} has the digest {digest}, but the job pins {pinned}",
@@ -156,19 +189,24 @@ impl Bundle {
             file(&files, directory, WEIGHTS)?,
             &directory.join(WEIGHTS).display().to_string(),
         )?;
-        Self::build(spec, digest, weights, threshold).with_context(|| shown)
+        let parts = match spec.model.architecture {
+            Architecture::Mlp => build_mlp(&spec, weights, reference),
+            Architecture::Bert => {
+                let config = file(&files, directory, CONFIG)?;
+                let tokenizer = file(&files, directory, TOKENIZER)?;
+                build_bert(&spec, config, tokenizer, weights, reference)
+            }
+        };
+        let parts = parts.with_context(|| shown.clone())?;
+        Self::build(spec, digest, parts, reference).with_context(|| shown)
     }
 
     fn build(
         spec: BundleSpec,
         digest: String,
-        mut weights: Weights,
-        threshold: Option<f32>,
+        parts: Parts,
+        reference: &ModelReference,
     ) -> anyhow::Result<Self> {
-        let Architecture::Mlp = spec.model.architecture;
-        let mlp = spec
-            .mlp
-            .ok_or_else(|| Failure::config("architecture \"mlp\" needs a section [mlp]"))?;
         for (key, text) in [("name", &spec.model.name), ("version", &spec.model.version)] {
             // They stand in logs and reports, line by line.
             if text.chars().any(char::is_control) {
@@ -178,53 +216,169 @@ impl Bundle {
                 .into());
             }
         }
-        if spec.features.is_empty() {
-            return Err(
-                Failure::config("architecture \"mlp\" needs at least one [[feature]]").into(),
-            );
-        }
-        let features = spec
-            .features
-            .into_iter()
-            .map(FeatureSpec::resolve)
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut columns: Vec<&str> = features
-            .iter()
-            .map(|feature| feature.column.as_str())
-            .collect();
-        columns.sort_unstable();
-        if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Failure::config(format!("feature `{}` is listed twice", twice[0])).into());
-        }
-        if let (Some(_), false) = (threshold, spec.model.task == Task::Binary) {
-            return Err(Failure::config(
-                "the job sets [model] threshold, but the model is not of task \"binary\"",
-            )
-            .into());
-        }
-        let head = Head::new(
-            spec.model.task,
-            spec.model.classes,
-            threshold.or(spec.model.threshold),
-            spec.output.unwrap_or_default().transform,
-        )?;
-        let network = Mlp::load(
-            &features,
-            &mlp.hidden,
-            mlp.activation,
-            head.logits(),
-            &mut weights,
-        )?;
-        weights.finish()?;
         Ok(Self {
             name: spec.model.name,
             version: spec.model.version,
             digest,
             task: spec.model.task,
-            encoder: Encoder::new(features),
-            network,
-            head,
+            encoder: parts.encoder,
+            network: parts.network,
+            head: parts.head,
+            numerics: parts.numerics,
+            precision: reference.precision,
         })
+    }
+
+    /// What one forward pass takes, of what the job says.
+    pub fn capacity(&self, batch_size: usize, batch_tokens: usize) -> Capacity {
+        match self.network {
+            Network::Mlp(_) => Capacity::Rows(batch_size),
+            Network::Bert(_) => Capacity::Tokens(batch_tokens),
+        }
+    }
+}
+
+/// What an architecture makes of a bundle's files.
+struct Parts {
+    encoder: Encoder,
+    network: Network,
+    head: Head,
+    numerics: &'static str,
+}
+
+/// The head of a model whose network gives vectors of this `width`, if it gives such.
+fn head(
+    spec: &BundleSpec,
+    reference: &ModelReference,
+    width: Option<usize>,
+) -> anyhow::Result<Head> {
+    if let (Some(_), false) = (reference.threshold, spec.model.task == Task::Binary) {
+        return Err(Failure::config(
+            "the job sets [model] threshold, but the model is not of task \"binary\"",
+        )
+        .into());
+    }
+    Head::new(
+        spec.model.task,
+        spec.model.classes.clone(),
+        reference.threshold.or(spec.model.threshold),
+        spec.output.as_ref().and_then(|output| output.transform),
+        width,
+    )
+}
+
+fn build_mlp(
+    spec: &BundleSpec,
+    mut weights: Weights,
+    reference: &ModelReference,
+) -> anyhow::Result<Parts> {
+    let mlp = spec
+        .mlp
+        .as_ref()
+        .ok_or_else(|| Failure::config("architecture \"mlp\" needs a section [mlp]"))?;
+    if spec.text.is_some() {
+        return Err(Failure::config("architecture \"mlp\" has no section [text]").into());
+    }
+    if reference.precision != Precision::F32 {
+        return Err(Failure::config(
+            "the job sets [model] precision, but architecture \"mlp\" computes in f32 alone",
+        )
+        .into());
+    }
+    if spec.features.is_empty() {
+        return Err(Failure::config("architecture \"mlp\" needs at least one [[feature]]").into());
+    }
+    let features = spec
+        .features
+        .iter()
+        .cloned()
+        .map(FeatureSpec::resolve)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut columns: Vec<&str> = features
+        .iter()
+        .map(|feature| feature.column.as_str())
+        .collect();
+    columns.sort_unstable();
+    if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Failure::config(format!("feature `{}` is listed twice", twice[0])).into());
+    }
+    let head = head(spec, reference, None)?;
+    let network = Mlp::load(
+        &features,
+        &mlp.hidden,
+        mlp.activation,
+        head.width(),
+        &mut weights,
+    )?;
+    weights.finish()?;
+    Ok(Parts {
+        encoder: Encoder::Table(TableEncoder::new(features)),
+        network: Network::Mlp(network),
+        head,
+        numerics: numerics::path(),
+    })
+}
+
+fn build_bert(
+    spec: &BundleSpec,
+    config: &[u8],
+    tokenizer: &[u8],
+    mut weights: Weights,
+    reference: &ModelReference,
+) -> anyhow::Result<Parts> {
+    let text = spec
+        .text
+        .as_ref()
+        .ok_or_else(|| Failure::config("architecture \"bert\" needs a section [text]"))?;
+    if spec.mlp.is_some() || !spec.features.is_empty() {
+        return Err(Failure::config(
+            "architecture \"bert\" has no section [mlp], and no [[feature]] but its [text]",
+        )
+        .into());
+    }
+    let kernels = numerics::kernels(reference.precision)?;
+    let config = Config::parse(config)?;
+    let head = head(spec, reference, Some(config.width))?;
+    let ending = ending(spec.model.task, text, &head)?;
+    let encoder = TextEncoder::new(
+        tokenizer,
+        TextColumns {
+            column: text.column.clone(),
+            pair: text.pair.clone(),
+            max_length: text.max_length,
+            max_bytes: text.max_bytes,
+            too_long: text.too_long,
+        },
+    )?;
+    check_fit(&config, encoder.vocabulary(), text.max_length)?;
+    let network = Bert::load(&config, ending, Some(kernels), &mut weights)?;
+    weights.finish()?;
+    Ok(Parts {
+        encoder: Encoder::Text(Box::new(encoder)),
+        network: Network::Bert(Box::new(network)),
+        head,
+        numerics: kernels.instruction_set().as_str(),
+    })
+}
+
+/// What is made of the encoded tokens, by the task and the `[text]` section.
+fn ending(task: Task, text: &TextSection, head: &Head) -> Result<Ending, Failure> {
+    if task == Task::Embedding {
+        return Ok(Ending::Embedding {
+            pooling: text.pooling.unwrap_or(Pooling::Mean),
+            normalize: text.normalize.unwrap_or(true),
+        });
+    }
+    if text.normalize.is_some() {
+        return Err(Failure::config(
+            "[text] `normalize` is for task \"embedding\" only",
+        ));
+    }
+    match text.pooling {
+        None | Some(Pooling::Cls) => Ok(Ending::Logits(head.width())),
+        Some(Pooling::Mean) => Err(Failure::config(
+            "[text] pooling = \"mean\" is for task \"embedding\" only: heads take the first token",
+        )),
     }
 }
 

@@ -1,14 +1,18 @@
 //! Models: bundles on disk, their weights, and the forward pass.
 //!
 //! [`bundle`] reads a bundle's files once, hashes the very bytes it then loads, and refuses
-//! whatever `model.toml` does not account for. [`mlp`] is the one architecture so far. [`outputs`]
-//! turns logits into labels, scores and values. [`untrained`] writes weights that are zeros.
-//! [`numerics`] decides how many threads a product may use (one) and names the instruction set that
-//! the bits depend on. [`vectors`] is what a bundle expects of itself.
+//! whatever `model.toml` does not account for. [`mlp`] and [`bert`] are the architectures, [`network`]
+//! is either. [`outputs`] turns what a network gives into labels, scores, values and vectors.
+//! [`kernels`] are the products that processors are good at, and [`numerics`] decides which of them
+//! this host computes with, on how many threads (one). [`untrained`] writes weights that are zeros.
+//! [`vectors`] is what a bundle expects of itself.
 
 pub mod activation;
+pub mod bert;
 pub mod bundle;
+pub mod kernels;
 pub mod mlp;
+pub mod network;
 pub mod numerics;
 pub mod outputs;
 pub mod untrained;
@@ -16,7 +20,9 @@ pub mod vectors;
 pub mod weights;
 
 pub use activation::Activation;
+pub use bert::Bert;
 pub use bundle::{Bundle, Task};
 pub use mlp::Mlp;
+pub use network::{Capacity, Network};
 pub use outputs::Head;
 pub use vectors::TestVectors;

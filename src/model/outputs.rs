@@ -29,10 +29,16 @@ pub enum Head {
         /// What that number is of the target.
         transform: Option<TargetTransform>,
     },
+    /// A vector.
+    Embedding {
+        /// Its length.
+        width: usize,
+    },
 }
 
 impl Head {
-    /// Checks that a task has just what it needs.
+    /// Checks that a task has just what it needs; `width` is that of the vectors that the network
+    /// gives, if it gives such.
     ///
     /// # Errors
     /// Names the key at fault (78).
@@ -41,6 +47,7 @@ impl Head {
         classes: Option<Vec<String>>,
         threshold: Option<f32>,
         transform: Option<TargetTransform>,
+        width: Option<usize>,
     ) -> anyhow::Result<Self> {
         let config = |why: &str| anyhow::Error::from(Failure::config(why));
         if task != Task::Binary && threshold.is_some() {
@@ -81,13 +88,19 @@ impl Head {
             )),
             (Task::Regression, None) => Ok(Head::Regression { transform }),
             (Task::Regression, Some(_)) => Err(config("task \"regression\" has no `classes`")),
+            (Task::Embedding, None) => match width {
+                Some(width) => Ok(Head::Embedding { width }),
+                None => Err(config("task \"embedding\" is for architecture \"bert\"")),
+            },
+            (Task::Embedding, Some(_)) => Err(config("task \"embedding\" has no `classes`")),
         }
     }
 
-    /// Number of logits that the network must give.
-    pub fn logits(&self) -> usize {
+    /// Numbers that the network must give for a record.
+    pub fn width(&self) -> usize {
         match self {
             Head::Binary { .. } | Head::Regression { .. } => 1,
+            Head::Embedding { width } => *width,
             Head::Multiclass { classes } => classes.len(),
         }
     }
@@ -108,6 +121,10 @@ impl Head {
             },
             Head::Regression { .. } => Outputs::Regression {
                 values: Vec::with_capacity(capacity),
+            },
+            Head::Embedding { width } => Outputs::Embedding {
+                width: *width,
+                vectors: Vec::with_capacity(capacity * width),
             },
         }
     }
@@ -151,6 +168,10 @@ impl Head {
                     values.push(value);
                 }
                 value.is_finite()
+            }
+            (Head::Embedding { .. }, Outputs::Embedding { vectors, .. }) => {
+                vectors.extend_from_slice(logits);
+                true
             }
             _ => false,
         }
@@ -208,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_score_that_reaches_the_threshold_is_positive() {
-        let head = Head::new(Task::Binary, names(&["no", "yes"]), Some(0.5), None).unwrap();
+        let head = Head::new(Task::Binary, names(&["no", "yes"]), Some(0.5), None, None).unwrap();
         let mut outputs = head.empty(2);
         assert!(head.push(&[0.0], &mut outputs));
         assert!(head.push(&[-1e-3], &mut outputs));
@@ -221,20 +242,34 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_no_output() {
         let heads = [
-            Head::new(Task::Binary, names(&["no", "yes"]), None, None).unwrap(),
-            Head::new(Task::Multiclass, names(&["a", "b"]), None, None).unwrap(),
-            Head::new(Task::Regression, None, None, Some(TargetTransform::Log1p)).unwrap(),
+            Head::new(Task::Binary, names(&["no", "yes"]), None, None, None).unwrap(),
+            Head::new(Task::Multiclass, names(&["a", "b"]), None, None, None).unwrap(),
+            Head::new(
+                Task::Regression,
+                None,
+                None,
+                Some(TargetTransform::Log1p),
+                None,
+            )
+            .unwrap(),
         ];
         for head in heads {
             let mut outputs = head.empty(1);
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                let logits = vec![bad; head.logits()];
+                let logits = vec![bad; head.width()];
                 assert!(!head.push(&logits, &mut outputs));
             }
             assert!(outputs.is_empty());
         }
         // Finite, but its exponential is not.
-        let head = Head::new(Task::Regression, None, None, Some(TargetTransform::Log1p)).unwrap();
+        let head = Head::new(
+            Task::Regression,
+            None,
+            None,
+            Some(TargetTransform::Log1p),
+            None,
+        )
+        .unwrap();
         assert!(!head.push(&[1e30], &mut head.empty(1)));
     }
 

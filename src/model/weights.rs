@@ -82,6 +82,30 @@ impl Weights {
         Ok(tensor)
     }
 
+    /// Takes the tensor `name` of shape `shape` and of any float type of at most 32 bits, as f32, which
+    /// holds each of its numbers.
+    ///
+    /// # Errors
+    /// As of [`take`](Self::take).
+    pub fn take_float(&mut self, name: &str, shape: &[usize]) -> anyhow::Result<Tensor> {
+        if let Some(tensor) = self.tensors.get_mut(name)
+            && matches!(tensor.dtype(), DType::F16 | DType::BF16)
+        {
+            *tensor = tensor.to_dtype(DType::F32)?;
+        }
+        self.take(name, shape)
+    }
+
+    /// The shape of the tensor `name`, if it is there and not taken yet.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(Tensor::dims)
+    }
+
+    /// Drops the tensor `name`, which no prediction depends on, if it is there.
+    pub fn ignore(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
     /// Ends the loading.
     ///
     /// # Errors
@@ -99,7 +123,7 @@ impl Weights {
             self.file,
             some(left)
         ))
-        .hint("compare [mlp] hidden and the features with the model that was exported")
+        .hint("they belong to a model of another shape, or to a head that model.toml does not name")
         .into())
     }
 }

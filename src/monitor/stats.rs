@@ -51,6 +51,9 @@ pub struct ColumnNotes {
     pub clamped: u64,
     /// Not a known category, encoded as "other".
     pub unknown: u64,
+    /// Texts that were cut.
+    #[serde(default)]
+    pub truncated: u64,
 }
 
 impl ColumnNotes {
@@ -60,6 +63,7 @@ impl ColumnNotes {
             Note::Imputed => self.imputed += 1,
             Note::Clamped => self.clamped += 1,
             Note::Unknown => self.unknown += 1,
+            Note::Truncated => self.truncated += 1,
         }
     }
 }
@@ -77,6 +81,7 @@ impl ShardStats {
             sum.imputed += notes.imputed;
             sum.clamped += notes.clamped;
             sum.unknown += notes.unknown;
+            sum.truncated += notes.truncated;
         }
         for (label, count) in &other.labels {
             *self.labels.entry(label.clone()).or_default() += count;
@@ -120,6 +125,8 @@ impl ShardStats {
                     self.values.add(value);
                 }
             }
+            // A vector has no one number that a distribution could be of.
+            Outputs::Embedding { .. } => {}
         }
     }
 }

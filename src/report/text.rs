@@ -109,13 +109,21 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
     if counts.unfinished > 0 {
         line(out, "unfinished", share(counts.unfinished, counts.planned))?;
     }
-    if !report.columns.is_empty() {
+    let truncated = report.columns.values().map(|notes| notes.truncated).sum();
+    if truncated > 0 {
+        line(out, "cut texts", share(truncated, counts.planned))?;
+    }
+    let columns = || {
+        let columns = report.columns.iter();
+        columns.filter(|(_, notes)| notes.imputed + notes.clamped + notes.unknown > 0)
+    };
+    if columns().next().is_some() {
         writeln!(
             out,
             "\n  {:<24}{:>12}{:>12}{:>12}",
             "values of column", "imputed", "clamped", "unknown"
         )?;
-        for (column, notes) in report.columns.iter().take(LONGEST_LIST) {
+        for (column, notes) in columns().take(LONGEST_LIST) {
             writeln!(
                 out,
                 "    {:<22}{:>12}{:>12}{:>12}",
@@ -125,7 +133,7 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
                 grouped(notes.unknown)
             )?;
         }
-        more(out, report.columns.len())?;
+        more(out, columns().count())?;
     }
     Ok(())
 }

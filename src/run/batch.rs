@@ -3,31 +3,26 @@
 use std::ops::Range;
 
 use crate::fault::{self, Place};
-use crate::features::Encoded;
-use crate::model::Mlp;
+use crate::features::{Encoded, Rows};
+use crate::model::{Capacity, Network};
 use crate::record::{DeadLetter, Stage};
 
-/// Rows, row-major, with room for the batch's capacity.
+/// Rows, and which records they are.
 pub(super) struct Batch {
-    capacity: usize,
-    dense_width: usize,
-    code_width: usize,
-    dense: Vec<f32>,
-    codes: Vec<u32>,
+    capacity: Capacity,
+    rows: Rows,
     record_ids: Vec<String>,
     ordinals: Vec<u64>,
 }
 
 impl Batch {
-    pub(super) fn new(capacity: usize, dense_width: usize, code_width: usize) -> Self {
+    /// An empty batch; `no_rows` are of the network's kind.
+    pub(super) fn new(capacity: Capacity, no_rows: Rows) -> Self {
         Self {
             capacity,
-            dense_width,
-            code_width,
-            dense: vec![0.0; capacity * dense_width],
-            codes: vec![0; capacity * code_width],
-            record_ids: Vec::with_capacity(capacity),
-            ordinals: Vec::with_capacity(capacity),
+            rows: no_rows,
+            record_ids: Vec::new(),
+            ordinals: Vec::new(),
         }
     }
 
@@ -39,20 +34,24 @@ impl Batch {
         self.ordinals.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.len() == self.capacity
+    /// Whether the row fits in beside those that are there.
+    pub(super) fn has_room_for(&self, encoded: &Encoded, row: usize) -> bool {
+        match (self.capacity, &self.rows, &encoded.rows) {
+            (Capacity::Tokens(most), Rows::Tokens(taken), Rows::Tokens(others)) => {
+                taken.is_empty() || taken.total() + others.length(row) <= most
+            }
+            (capacity, ..) => self.len() < capacity.size(),
+        }
     }
 
     pub(super) fn clear(&mut self) {
+        self.rows.clear();
         self.record_ids.clear();
         self.ordinals.clear();
     }
 
     pub(super) fn push(&mut self, record_id: &str, ordinal: u64, encoded: &Encoded, row: usize) {
-        let at = self.len();
-        let (dense, codes) = (self.dense_width, self.code_width);
-        self.dense[at * dense..][..dense].copy_from_slice(&encoded.dense[row * dense..][..dense]);
-        self.codes[at * codes..][..codes].copy_from_slice(&encoded.codes[row * codes..][..codes]);
+        self.rows.push(&encoded.rows, row);
         self.record_ids.push(record_id.to_owned());
         self.ordinals.push(ordinal);
     }
@@ -62,29 +61,15 @@ impl Batch {
         (&self.record_ids[row], self.ordinals[row])
     }
 
-    /// Row-major logits of `rows`, from a forward pass of the batch's full capacity.
-    pub(super) fn logits(
+    /// Row-major outputs of `rows`.
+    pub(super) fn forward(
         &self,
-        network: &Mlp,
+        network: &Network,
         rows: Range<usize>,
-    ) -> candle_core::Result<Vec<f32>> {
-        fault::strike(
-            Place::Infer,
-            self.record_ids[rows.clone()].iter().map(String::as_str),
-        )
-        .map_err(|fault| candle_core::Error::Msg(fault.to_owned()))?;
-        let mut dense = vec![0.0; self.capacity * self.dense_width];
-        let mut codes = vec![0; self.capacity * self.code_width];
-        let (from, to) = (rows.start * self.dense_width, rows.end * self.dense_width);
-        dense[..to - from].copy_from_slice(&self.dense[from..to]);
-        let (from, to) = (rows.start * self.code_width, rows.end * self.code_width);
-        codes[..to - from].copy_from_slice(&self.codes[from..to]);
-        let (dense, codes) = Mlp::batch(self.capacity, dense, codes)?;
-        network
-            .forward(&dense, &codes)?
-            .narrow(0, 0, rows.len())?
-            .flatten_all()?
-            .to_vec1()
+    ) -> anyhow::Result<Vec<f32>> {
+        let ids = self.record_ids[rows.clone()].iter().map(String::as_str);
+        fault::strike(Place::Infer, ids).map_err(anyhow::Error::msg)?;
+        network.forward(&self.rows, rows, self.capacity)
     }
 
     pub(super) fn dead_letter(

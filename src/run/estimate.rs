@@ -53,6 +53,8 @@ pub struct Estimate {
     pub done: u64,
     /// Shards.
     pub shards: u64,
+    /// Records of each.
+    pub shard_size: u64,
     /// Worker threads.
     pub workers: u64,
     /// Rows that a worker reads at a time.
@@ -167,7 +169,8 @@ pub fn estimate(
         records,
         records_are_expected,
         done,
-        shards: records.div_ceil(job.shard_size),
+        shards: records.div_ceil(prepared.shard_size),
+        shard_size: prepared.shard_size,
         workers: settings.workers as u64,
         chunk_rows: settings.chunk_rows as u64,
         peak_memory_bytes: peak.map(|peak| peak + duplicates_memory(records, measured.planned)),

@@ -38,7 +38,7 @@ pub fn settings(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let finished_shard = job.shard_size.min(records) * prepared.bytes_per_output();
+    let finished_shard = prepared.shard_size.min(records) * prepared.bytes_per_output();
     let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
     // One connection is for everything else.
     let committers = match is_shared {

@@ -120,12 +120,12 @@ pub fn plan(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Plan> {
     let records = match (&prepared.input, &prepared.retry) {
-        (_, Some(retry)) => retried(job, prepared, retry, interrupt)?,
+        (_, Some(retry)) => retried(prepared, retry, interrupt)?,
         (Input::Parquet(input), None) => {
             let duplicates = duplicates_in_files(input, prepared, interrupt)?;
             check_duplicates(job, &duplicates, |first| input.locate(first))?;
             Records::Fixed {
-                shards: cut(input.rows(), job.shard_size, &duplicates),
+                shards: cut(input.rows(), prepared.shard_size, &duplicates),
                 names: Names::Ordinals,
             }
         }
@@ -137,7 +137,7 @@ pub fn plan(
                 .filter
                 .as_ref()
                 .map(|_| DuplicateFinder::default());
-            let mut writer = LocatorWriter::new(job.shard_size);
+            let mut writer = LocatorWriter::new(prepared.shard_size);
             let projection = prepared.id_projection();
             input.scan(
                 projection,
@@ -166,7 +166,7 @@ pub fn plan(
                 check_min_rows(locators.records(), job.source.min_rows)?;
             }
             Records::Fixed {
-                shards: cut(locators.records(), job.shard_size, &duplicates),
+                shards: cut(locators.records(), prepared.shard_size, &duplicates),
                 names: Names::Locators(locators),
             }
         }
@@ -187,10 +187,10 @@ pub fn plan(
         model_name: prepared.bundle.name.clone(),
         model_version: prepared.bundle.version.clone(),
         model_digest: prepared.bundle.digest.clone(),
-        precision: "f32".to_owned(),
+        precision: prepared.bundle.precision.as_str().to_owned(),
         numerics: prepared.numerics().to_owned(),
-        batch_size: prepared.batch_size as u64,
-        shard_size: job.shard_size,
+        batch_size: prepared.capacity.size() as u64,
+        shard_size: prepared.shard_size,
     };
     Ok(Plan { run, records })
 }
@@ -204,12 +204,7 @@ struct Found {
 }
 
 /// The records of a retry, in the order of the input. Those that it does not hold are left out.
-fn retried(
-    job: &Job,
-    prepared: &Prepared,
-    retry: &Retry,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Records> {
+fn retried(prepared: &Prepared, retry: &Retry, interrupt: &Interrupt) -> anyhow::Result<Records> {
     let mut found: HashMap<String, Found> = HashMap::new();
     let mut look = |chunk: &Chunk, blocks: Option<&[u32]>| {
         interrupt.check()?;
@@ -246,7 +241,7 @@ fn retried(
             let mut rows: Vec<u64> = found.values().map(|found| found.ordinal).collect();
             rows.sort_unstable();
             Ok(Records::Fixed {
-                shards: cut(rows.len() as u64, job.shard_size, &[]),
+                shards: cut(rows.len() as u64, prepared.shard_size, &[]),
                 names: Names::Rows(rows),
             })
         }
@@ -254,13 +249,13 @@ fn retried(
             input.scan(prepared.id_projection(), CHUNK_ROWS, None, &mut look)?;
             let mut found: Vec<(String, Found)> = found.into_iter().collect();
             found.sort_unstable_by_key(|(_, found)| found.ordinal);
-            let mut writer = LocatorWriter::new(job.shard_size);
+            let mut writer = LocatorWriter::new(prepared.shard_size);
             for (id, found) in &found {
                 writer.push(Some(id), found.block)?;
             }
             let locators = writer.finish()?;
             Ok(Records::Fixed {
-                shards: cut(locators.records(), job.shard_size, &[]),
+                shards: cut(locators.records(), prepared.shard_size, &[]),
                 names: Names::Locators(locators),
             })
         }

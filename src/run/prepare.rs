@@ -16,7 +16,7 @@ use crate::features::FeatureKind;
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate};
 use crate::ledger::{ShardSlice, Target};
-use crate::model::{Bundle, numerics};
+use crate::model::{Bundle, Capacity};
 use crate::source::Projection;
 use crate::source::columns::{ColumnUse, Purpose};
 use crate::source::row_sql::RowSql;
@@ -41,8 +41,10 @@ pub struct Prepared {
     pub input_fingerprint: String,
     /// The dead letters that are scored again, if it is those.
     pub retry: Option<Retry>,
-    /// Rows of a forward pass.
-    pub batch_size: usize,
+    /// What a forward pass takes.
+    pub capacity: Capacity,
+    /// Records of a shard.
+    pub shard_size: u64,
     id_column: String,
     row_sql: RowSql,
     projection: Arc<Projection>,
@@ -53,6 +55,13 @@ pub struct Prepared {
 /// Number that changes when the meaning of predictions does, though nothing else in a fingerprint
 /// would.
 const FINGERPRINT_VERSION: u32 = 1;
+
+/// Records of a shard: a second or so of work, and little to commit for it.
+const ROWS_OF_A_SHARD: u64 = 16_384;
+
+/// The same of texts, each of which takes a thousand times as long. Small, so that no worker is idle for
+/// long while another one has the last shard.
+const TEXTS_OF_A_SHARD: u64 = 128;
 
 impl Prepared {
     /// Opens input and bundle of `job` for `date`, and checks that they go together. The ledger is
@@ -68,11 +77,7 @@ impl Prepared {
         ledger: &Target,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
-        let bundle = Bundle::load(
-            &job.model.bundle,
-            job.model.digest.as_deref(),
-            job.model.threshold,
-        )?;
+        let bundle = Bundle::load(&job.model)?;
         let row_sql = row_sql(job)?;
         let input = Input::open(job, &date, limit, Some(ledger), interrupt)?;
         if let (None, Some(rows)) = (limit, input.rows()) {
@@ -102,7 +107,8 @@ impl Prepared {
         id_columns.extend(expressions(row_sql.filter_columns()));
         let id_projection = input.projection(id_columns)?;
         check_added_columns(&bundle, &row_sql, &scored)?;
-        let identity = identity(job, &bundle, &input, limit);
+        let capacity = bundle.capacity(job.batch_size, job.batch_tokens);
+        let identity = identity(job, &bundle, capacity, &input, limit);
         let fingerprint = fingerprint(&identity);
         Ok(Self {
             job: job.name.clone(),
@@ -114,7 +120,11 @@ impl Prepared {
             fingerprint,
             retry: None,
             identity,
-            batch_size: job.batch_size,
+            capacity,
+            shard_size: job.shard_size.unwrap_or(match capacity {
+                Capacity::Rows(_) => ROWS_OF_A_SHARD,
+                Capacity::Tokens(_) => TEXTS_OF_A_SHARD,
+            }),
             id_column: source.id_column.clone(),
             row_sql,
             projection: Arc::new(scored),
@@ -242,19 +252,18 @@ impl Prepared {
         const DECODED_VALUE: usize = 32;
         let encoder = &self.bundle.encoder;
         let decoded = (self.projection.width() + encoder.features().len()) * DECODED_VALUE;
-        let encoded = (encoder.dense_width() + encoder.code_width()) * size_of::<f32>();
-        (decoded + encoded) as u64
+        (decoded + encoder.bytes_per_row()) as u64
     }
 
     /// Instruction set of this host's products.
     pub fn numerics(&self) -> &'static str {
-        numerics::path()
+        self.bundle.numerics
     }
 
     /// About what a scored record takes until it is in the database.
     pub fn bytes_per_output(&self) -> u64 {
         const ID_AND_NUMBERS: u64 = 96;
-        ID_AND_NUMBERS + (self.bundle.head.logits() * size_of::<f32>()) as u64
+        ID_AND_NUMBERS + (self.bundle.head.width() * size_of::<f32>()) as u64
     }
 
     fn ids_and_kept(
@@ -331,7 +340,7 @@ fn expressions(names: &BTreeSet<String>) -> impl Iterator<Item = ColumnUse> {
 fn feature_type(kind: &FeatureKind) -> DataType {
     match kind {
         FeatureKind::Numeric { .. } => DataType::Float64,
-        FeatureKind::Categorical { .. } => DataType::Utf8,
+        FeatureKind::Categorical { .. } | FeatureKind::Text { .. } => DataType::Utf8,
     }
 }
 
@@ -386,7 +395,13 @@ fn fingerprint(identity: &Value) -> String {
 }
 
 /// Everything that predictions depend on, but for the records' order, which the manifest fixes.
-fn identity(job: &Job, bundle: &Bundle, input: &Input, limit: Option<u64>) -> Value {
+fn identity(
+    job: &Job,
+    bundle: &Bundle,
+    capacity: Capacity,
+    input: &Input,
+    limit: Option<u64>,
+) -> Value {
     // Hashed, because they may hold what came through ${VAR}.
     let hashed =
         |text: &Option<String>| text.as_ref().map(|text| hex::encode(Sha256::digest(text)));
@@ -405,8 +420,11 @@ fn identity(job: &Job, bundle: &Bundle, input: &Input, limit: Option<u64>) -> Va
         "model": {
             "digest": bundle.digest,
             "threshold": job.model.threshold,
-            "precision": "f32",
+            "precision": bundle.precision.as_str(),
         },
-        "run": { "batch_size": job.batch_size },
+        "run": match capacity {
+            Capacity::Rows(rows) => json!({ "batch_size": rows }),
+            Capacity::Tokens(tokens) => json!({ "batch_tokens": tokens }),
+        },
     })
 }

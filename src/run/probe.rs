@@ -13,7 +13,7 @@ use super::worker::{Orders, Worker};
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::ledger::ShardSlice;
-use crate::model::Bundle;
+use crate::model::{Bundle, Capacity};
 use crate::record::Outputs;
 use crate::source::{Chunk, Projection};
 
@@ -107,13 +107,13 @@ pub fn score(
 /// One is not, or has an output that is not finite (78).
 pub fn score_columns(
     bundle: &Bundle,
-    batch_size: usize,
+    capacity: Capacity,
     columns: &[ArrayRef],
 ) -> anyhow::Result<Outputs> {
     let encoder = &bundle.encoder;
     let encoded = encoder.encode(columns)?;
     let rows = encoded.rejections.len();
-    let mut batch = Batch::new(batch_size, encoder.dense_width(), encoder.code_width());
+    let mut batch = Batch::new(capacity, encoder.no_rows());
     let mut outputs = bundle.head.empty(rows);
     for row in 0..rows {
         if let Some(rejection) = &encoded.rejections[row] {
@@ -125,20 +125,26 @@ pub fn score_columns(
             ))
             .into());
         }
+        if !batch.has_room_for(&encoded, row) {
+            score_batch(bundle, &mut batch, &mut outputs)?;
+        }
         batch.push("", row as u64, &encoded, row);
-        if batch.is_full() || row + 1 == rows {
-            let logits = batch.logits(&bundle.network, 0..batch.len())?;
-            for (index, logits) in logits.chunks_exact(bundle.head.logits()).enumerate() {
-                if !bundle.head.push(logits, &mut outputs) {
-                    let (_, row) = batch.record(index);
-                    let problem = format!("row {row}: the model's output is not finite");
-                    return Err(Failure::config(problem).into());
-                }
-            }
-            batch.clear();
+    }
+    score_batch(bundle, &mut batch, &mut outputs)?;
+    Ok(outputs)
+}
+
+fn score_batch(bundle: &Bundle, batch: &mut Batch, outputs: &mut Outputs) -> anyhow::Result<()> {
+    let given = batch.forward(&bundle.network, 0..batch.len())?;
+    for (index, given) in given.chunks_exact(bundle.head.width()).enumerate() {
+        if !bundle.head.push(given, outputs) {
+            let (_, row) = batch.record(index);
+            let problem = format!("row {row}: the model's output is not finite");
+            return Err(Failure::config(problem).into());
         }
     }
-    Ok(outputs)
+    batch.clear();
+    Ok(())
 }
 
 /// Passes the first `limit` records on, whatever the input is.

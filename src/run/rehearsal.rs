@@ -133,7 +133,7 @@ fn shards(
     if let Input::Queue(_) = prepared.input {
         let mut ledger = target.open(Access::Read)?;
         let limit = prepared.limit.unwrap_or(MOST_RECORDS);
-        let shards = ledger.look_at_queue(&job.name, limit, job.shard_size)?;
+        let shards = ledger.look_at_queue(&job.name, limit, prepared.shard_size)?;
         ledger.close()?;
         return Ok(shards);
     }

@@ -174,7 +174,7 @@ fn check_model(parent: &Run, prepared: &Prepared) -> anyhow::Result<()> {
         return refuse_other_arithmetic(parent, prepared);
     }
     Err(Failure::config(format!(
-        "{} was scored by {} {} in batches of {}; bundle, threshold or batch_size are others now",
+        "{} was scored by {} {} in batches of {}; bundle, threshold, precision or batch size are others now",
         parent.name(),
         parent.model_name,
         parent.model_version,

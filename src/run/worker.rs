@@ -65,11 +65,10 @@ pub struct Worker {
 impl Worker {
     /// A worker that reads chunks of `chunk_rows` rows.
     pub fn new(prepared: Arc<Prepared>, chunk_rows: usize, orders: Arc<Orders>) -> Self {
-        let encoder = &prepared.bundle.encoder;
-        let (dense, codes) = (encoder.dense_width(), encoder.code_width());
+        let no_rows = prepared.bundle.encoder.no_rows();
         Self {
             reader: prepared.reader(chunk_rows),
-            batch: Batch::new(prepared.batch_size, dense, codes),
+            batch: Batch::new(prepared.capacity, no_rows),
             orders,
             prepared,
         }
@@ -182,12 +181,12 @@ impl Worker {
             match self.fate(slice, ordinal, row, unreadable, rows) {
                 Fate::Score => {
                     scored[row] = true;
-                    self.batch.push(ids.value(row), ordinal, encoded, row);
-                    if self.batch.is_full() {
+                    if !self.batch.has_room_for(encoded, row) {
                         let begun = Instant::now();
                         self.infer_batch(results);
                         inferring += begun.elapsed();
                     }
+                    self.batch.push(ids.value(row), ordinal, encoded, row);
                 }
                 Fate::Filtered => results.filtered += 1,
                 Fate::DeadLetter(letter) => results.dead_letters.push(letter),
@@ -292,13 +291,13 @@ impl Worker {
     fn infer(&self, rows: Range<usize>, results: &mut Results) {
         let begun = Instant::now();
         let network = &self.prepared.bundle.network;
-        let logits = catch_unwind(AssertUnwindSafe(|| {
-            self.batch.logits(network, rows.clone())
+        let outputs = catch_unwind(AssertUnwindSafe(|| {
+            self.batch.forward(network, rows.clone())
         }));
-        let reason = match logits {
-            Ok(Ok(logits)) => {
+        let reason = match outputs {
+            Ok(Ok(outputs)) => {
                 results.stats.add_batch(begun.elapsed());
-                self.take_logits(rows, &logits, results);
+                self.take_outputs(rows, &outputs, results);
                 return;
             }
             Ok(Err(error)) => error.to_string(),
@@ -317,10 +316,10 @@ impl Worker {
         }
     }
 
-    fn take_logits(&self, rows: Range<usize>, logits: &[f32], results: &mut Results) {
+    fn take_outputs(&self, rows: Range<usize>, outputs: &[f32], results: &mut Results) {
         let head = &self.prepared.bundle.head;
-        for (row, logits) in rows.zip(logits.chunks_exact(head.logits())) {
-            if head.push(logits, &mut results.outputs) {
+        for (row, output) in rows.zip(outputs.chunks_exact(head.width())) {
+            if head.push(output, &mut results.outputs) {
                 let (record_id, ordinal) = self.batch.record(row);
                 results.record_ids.append_value(record_id);
                 results.ordinals.push(ordinal);

@@ -9,9 +9,9 @@ use tempfile::TempPath;
 use super::{Place, Scaffold, texts};
 use crate::error::{Class, Failure};
 use crate::features::spec::Feature;
-use crate::job::{Job, LoadOptions};
-use crate::model::Bundle;
+use crate::job::{Job, LoadOptions, ModelReference};
 use crate::model::untrained::write_untrained;
+use crate::model::{Bundle, Task};
 
 /// Refuses to begin if anything is there already.
 ///
@@ -64,8 +64,8 @@ pub fn write(scaffold: &Scaffold) -> anyhow::Result<()> {
         .map(|chosen| chosen.feature.clone())
         .collect();
     let outputs = match scaffold.prediction.task {
-        crate::model::Task::Multiclass => scaffold.prediction.classes.len(),
-        crate::model::Task::Binary | crate::model::Task::Regression => 1,
+        Task::Multiclass => scaffold.prediction.classes.len(),
+        Task::Binary | Task::Regression | Task::Embedding => 1,
     };
     fs::write(bundle.join("model.toml"), texts::model(scaffold)).with_context(context)?;
     let weights = bundle.join("model.safetensors");
@@ -113,7 +113,7 @@ pub fn write(scaffold: &Scaffold) -> anyhow::Result<()> {
 /// Loads what is about to be put into place, as a run does.
 fn load(scaffold: &Scaffold, bundle: &Path, job: Option<&Path>) -> anyhow::Result<()> {
     let what = "init wrote what can not be loaded";
-    Bundle::load(bundle, None, None)
+    Bundle::load(&ModelReference::of(bundle))
         .map_err(|error| Failure::internal(format!("{what}: {error:#}")))?;
     let options = LoadOptions {
         env: None,

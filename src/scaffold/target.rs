@@ -80,6 +80,7 @@ fn without_target(task: Option<Task>) -> Result<Prediction, Failure> {
             )
             .hint("name the column that holds them with --target"));
         }
+        Some(Task::Embedding) => return Err(of_texts()),
     };
     Ok(Prediction {
         task,
@@ -87,6 +88,11 @@ fn without_target(task: Option<Task>) -> Result<Prediction, Failure> {
         target: None,
         because: "no --target".to_owned(),
     })
+}
+
+fn of_texts() -> Failure {
+    Failure::new(Class::Usage, "embeddings are made by models of texts")
+        .hint("`lamplighter model import hf` makes a bundle of one")
 }
 
 /// The different values of a column.
@@ -137,6 +143,7 @@ fn mismatch(name: &str, task: Option<Task>, classes: &Classes) -> Failure {
             format!("holds {holds}; --task multiclass needs some classes"),
             "name a column with text or whole numbers",
         ),
+        Some(Task::Embedding) => return of_texts(),
         Some(Task::Regression) => (
             "holds text; --task regression needs numbers".to_owned(),
             "leave --task out, and the values are the classes",

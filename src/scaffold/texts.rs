@@ -91,6 +91,8 @@ fn feature(chosen: &Chosen) -> String {
                 let _ = writeln!(text, "{key} = {}", number(*value));
             }
         }
+        // Texts have no section of their own.
+        FeatureKind::Text { .. } => {}
         FeatureKind::Categorical {
             categories, dim, ..
         } => {

@@ -16,6 +16,8 @@ pub enum Purpose {
     Numeric,
     /// A categorical feature; read as text, integers in canonical decimal form.
     Categorical,
+    /// A text for a tokenizer; read as text, or as the bytes that there are.
+    Text,
     /// An input of `filter` or `transform`.
     Expression,
 }
@@ -55,6 +57,13 @@ impl Purpose {
                 (is_text(stored) || stored.is_integer() || is_boolean_or_null(stored))
                     .then_some(DataType::Utf8)
             }
+            Purpose::Text => match stored {
+                DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
+                    Some(DataType::Binary)
+                }
+                DataType::Null => Some(DataType::Utf8),
+                stored => is_text(stored).then_some(DataType::Utf8),
+            },
             Purpose::Expression => expression_type(stored),
         }
     }
@@ -65,6 +74,7 @@ impl Purpose {
             Purpose::Identity => "text or integers",
             Purpose::Numeric => "integers, floats, decimals or booleans",
             Purpose::Categorical => "text, integers or booleans",
+            Purpose::Text => "text, or bytes that are UTF-8",
             Purpose::Expression => {
                 "integers, floats, decimals, booleans, text, dates or timestamps"
             }

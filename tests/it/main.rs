@@ -74,6 +74,7 @@ mod status;
 /// `finish_by`, and what a stop leaves.
 mod stopping;
 /// Runs that can not be published any more.
+mod text;
 mod too_many_dead_letters;
 /// Runs that stopped midway, and who goes on with them.
 mod unfinished;

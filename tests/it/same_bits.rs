@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use lamplighter::features::FeatureKind;
-use lamplighter::model::{Bundle, Mlp, numerics};
+use lamplighter::features::{FeatureKind, Rows, Table};
+use lamplighter::job::ModelReference;
+use lamplighter::model::{Bundle, Capacity, Mlp, numerics};
 use proptest::prelude::*;
 
 use crate::harness::{Ended, Workspace, repository};
@@ -12,11 +13,11 @@ use crate::harness::{Ended, Workspace, repository};
 fn fixture_bundle(name: &str) -> Bundle {
     numerics::confine_products_to_their_thread();
     let directory: PathBuf = repository().join("fixtures/models").join(name);
-    Bundle::load(&directory, None, None).expect("the bundle")
+    Bundle::load(&ModelReference::of(&directory)).expect("the bundle")
 }
 
-/// Row `index` of a reproducible crowd of encoded records, as wild as encoding allows.
-fn record(bundle: &Bundle, index: u64) -> (Vec<f32>, Vec<u32>) {
+/// Appends row `index` of a reproducible crowd of encoded records, as wild as encoding allows.
+fn add_record(bundle: &Bundle, table: &mut Table, index: u64) {
     let mut state = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = move || {
         state ^= state << 13;
@@ -24,26 +25,23 @@ fn record(bundle: &Bundle, index: u64) -> (Vec<f32>, Vec<u32>) {
         state ^= state << 17;
         state
     };
-    let dense = (0..bundle.encoder.dense_width())
-        .map(|_| (next() % 8001) as f32 / 1000.0 - 4.0)
-        .collect();
-    let codes = bundle
-        .encoder
-        .features()
-        .iter()
-        .filter(|feature| feature.is_embedded())
-        .map(|feature| match &feature.kind {
-            FeatureKind::Categorical { categories, .. } => {
-                (next() % (categories.len() as u64 + 1)) as u32
-            }
-            FeatureKind::Numeric { .. } => 0,
-        })
-        .collect();
-    (dense, codes)
+    let numbers = (0..table.dense_width).map(|_| (next() % 8001) as f32 / 1000.0 - 4.0);
+    table.dense.extend(numbers.collect::<Vec<f32>>());
+    for feature in bundle.encoder.features() {
+        if let FeatureKind::Categorical {
+            categories, dim, ..
+        } = &feature.kind
+            && *dim > 0
+        {
+            table
+                .codes
+                .push((next() % (categories.len() as u64 + 1)) as u32);
+        }
+    }
 }
 
 /// Bits of the logits of the record `subject` when it stands at `position` of a batch of
-/// `capacity`, among `neighbours` (`None`: padding).
+/// `capacity`, among `neighbours` (`None`: zeros).
 fn bits_at(
     bundle: &Bundle,
     subject: u64,
@@ -51,23 +49,26 @@ fn bits_at(
     position: usize,
     neighbours: Option<u64>,
 ) -> Vec<u32> {
-    let (mut dense, mut codes) = (Vec::new(), Vec::new());
+    let Rows::Table(mut table) = bundle.encoder.no_rows() else {
+        panic!("a model of texts");
+    };
     for row in 0..capacity {
-        let (more_dense, more_codes) = match (row == position, neighbours) {
-            (true, _) => record(bundle, subject),
-            (false, Some(seed)) => record(bundle, seed.wrapping_add(row as u64)),
-            (false, None) => (
-                vec![0.0; bundle.encoder.dense_width()],
-                vec![0; bundle.encoder.code_width()],
-            ),
-        };
-        dense.extend(more_dense);
-        codes.extend(more_codes);
+        match (row == position, neighbours) {
+            (true, _) => add_record(bundle, &mut table, subject),
+            (false, Some(seed)) => add_record(bundle, &mut table, seed.wrapping_add(row as u64)),
+            (false, None) => {
+                table.dense.extend(vec![0.0; table.dense_width]);
+                table.codes.extend(vec![0; table.code_width]);
+            }
+        }
     }
-    let (dense, codes) = Mlp::batch(capacity, dense, codes).expect("a batch");
-    let logits = bundle.network.forward(&dense, &codes).expect("logits");
-    let logits: Vec<Vec<f32>> = logits.to_vec2().expect("rows");
-    logits[position]
+    let rows = Rows::Table(table);
+    let logits = bundle
+        .network
+        .forward(&rows, 0..capacity, Capacity::Rows(capacity))
+        .expect("logits");
+    let width = bundle.head.width();
+    logits[position * width..(position + 1) * width]
         .iter()
         .map(|logit| logit.to_bits())
         .collect()
@@ -97,7 +98,7 @@ proptest! {
 #[test]
 fn wide_layers_are_summed_in_a_fixed_order() {
     use candle_core::{Device, Tensor};
-    use lamplighter::features::Encoder;
+    use lamplighter::features::TableEncoder;
     use lamplighter::features::spec::{Feature, OutOfRange};
     use lamplighter::model::Activation;
     use lamplighter::model::weights::Weights;
@@ -135,7 +136,7 @@ fn wide_layers_are_summed_in_a_fixed_order() {
     let mut weights = Weights::parse(&std::fs::read(&path).unwrap(), "wide").unwrap();
     let network = Mlp::load(&features, &[], Activation::Relu, 1, &mut weights).unwrap();
     weights.finish().unwrap();
-    assert_eq!(Encoder::new(features).dense_width(), inputs);
+    assert_eq!(TableEncoder::new(features).no_rows().dense_width, inputs);
 
     let row: Vec<f32> = (0..inputs)
         .map(|index| (index as f32 * 0.11).cos())

@@ -24,6 +24,7 @@ pub(super) fn bind<'q>(
             Value::Real(value) => query.bind(value),
             Value::Text(value) => query.bind(value),
             Value::Bytes(value) => query.bind(value),
+            Value::Floats(value) => query.bind(value),
         };
     }
     query
@@ -76,6 +77,7 @@ fn decode(kind: &str, bytes: &[u8]) -> Result<Cell, String> {
         "VOID" => Ok(Cell::Text(String::new())),
         "UUID" => array(kind, bytes).map(|bytes| Cell::Text(uuid(bytes))),
         "BYTEA" => Ok(Cell::Bytes(bytes.to_vec())),
+        "FLOAT4[]" => floats(bytes).map(Cell::Floats),
         "TIMESTAMPTZ" | "TIMESTAMP" => {
             let microseconds = i64::from_be_bytes(array(kind, bytes)?);
             time(microseconds).map(Cell::Text)
@@ -89,6 +91,29 @@ fn decode(kind: &str, bytes: &[u8]) -> Result<Cell, String> {
 fn array<const N: usize>(kind: &str, bytes: &[u8]) -> Result<[u8; N], String> {
     let wrong = |_| format!("{} bytes can not be of type {kind}", bytes.len());
     bytes.try_into().map_err(wrong)
+}
+
+/// An array of one dimension and without nulls, as `array_send` writes it: the number of dimensions,
+/// whether there are nulls, the elements' type, the length, the first index, and each element after
+/// its own length.
+fn floats(bytes: &[u8]) -> Result<Vec<f32>, String> {
+    const HEADER: usize = 20;
+    const ELEMENT: usize = 8;
+    let wrong = || "an array of another kind than real[] of one dimension".to_owned();
+    if bytes.get(..4) == Some(&[0; 4]) {
+        return Ok(Vec::new());
+    }
+    let (header, elements) = bytes.split_at_checked(HEADER).ok_or_else(wrong)?;
+    let length = u32::from_be_bytes([header[12], header[13], header[14], header[15]]) as usize;
+    if header[..8] != [0, 0, 0, 1, 0, 0, 0, 0] || elements.len() != length * ELEMENT {
+        return Err(wrong());
+    }
+    let (elements, _) = elements.as_chunks::<ELEMENT>();
+    let floats = elements.iter().map(|element| match element {
+        [0, 0, 0, 4, float @ ..] => Ok(f32::from_be_bytes(*float)),
+        _ => Err(wrong()),
+    });
+    floats.collect()
 }
 
 fn text(bytes: &[u8]) -> Result<Cell, String> {

@@ -116,6 +116,8 @@ fn field(buffer: &mut Vec<u8>, value: Value<'_>, kind: ColumnType) -> Result<(),
             text => bytes(buffer, text.map(str::as_bytes)),
         },
         (ColumnType::Bytes, Value::Bytes(value)) => bytes(buffer, value),
+        (ColumnType::Reals, Value::Floats(None)) => bytes(buffer, None),
+        (ColumnType::Reals, Value::Floats(Some(floats))) => reals(buffer, floats),
         _ => Err(Problem::Type),
     }
 }
@@ -128,6 +130,26 @@ fn bytes(buffer: &mut Vec<u8>, value: Option<&[u8]>) -> Result<(), Problem> {
     let length = i32::try_from(value.len()).map_err(|_| Problem::Length)?;
     buffer.extend_from_slice(&length.to_be_bytes());
     buffer.extend_from_slice(value);
+    Ok(())
+}
+
+/// An array of one dimension, as `array_recv` reads it.
+fn reals(buffer: &mut Vec<u8>, floats: &[f32]) -> Result<(), Problem> {
+    /// Number of `real` in `pg_type`.
+    const REAL: i32 = 700;
+    const HEADER: usize = 20;
+    const FLOAT: i32 = size_of::<f32>() as i32;
+    let count = i32::try_from(floats.len()).map_err(|_| Problem::Length)?;
+    let length = HEADER + floats.len() * 2 * size_of::<f32>();
+    let length = i32::try_from(length).map_err(|_| Problem::Length)?;
+    // One dimension, no nulls; indices begin at one.
+    for number in [length, 1, 0, REAL, count, 1] {
+        buffer.extend_from_slice(&number.to_be_bytes());
+    }
+    for float in floats {
+        buffer.extend_from_slice(&FLOAT.to_be_bytes());
+        buffer.extend_from_slice(&float.to_be_bytes());
+    }
     Ok(())
 }
 

@@ -308,6 +308,7 @@ impl From<&Value<'_>> for Owned {
             Value::Real(value) => Owned::Real(*value),
             Value::Text(value) => Owned::Text(value.map(str::to_owned)),
             Value::Bytes(value) => Owned::Bytes(value.map(<[u8]>::to_vec)),
+            Value::Floats(value) => Owned::Bytes(value.map(little_endian)),
         }
     }
 }
@@ -324,9 +325,17 @@ fn bound<'q>(statement: &Statement, values: &[Value<'_>]) -> Query<'q, Sqlite, S
             Value::Real(value) => query.bind(*value),
             Value::Text(value) => query.bind(value.map(str::to_owned)),
             Value::Bytes(value) => query.bind(value.map(<[u8]>::to_vec)),
+            Value::Floats(value) => query.bind(value.map(little_endian)),
         };
     }
     query
+}
+
+fn little_endian(floats: &[f32]) -> Vec<u8> {
+    floats
+        .iter()
+        .flat_map(|float| float.to_le_bytes())
+        .collect()
 }
 
 fn column_names(row: &SqliteRow) -> Arc<[String]> {

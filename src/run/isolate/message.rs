@@ -39,6 +39,7 @@ struct Bits {
     scores: Vec<u32>,
     probabilities: Vec<u32>,
     values: Vec<u64>,
+    vectors: Vec<u32>,
 }
 
 /// A failure on its way.
@@ -94,6 +95,7 @@ impl Bits {
             scores: Vec::new(),
             probabilities: Vec::new(),
             values: Vec::new(),
+            vectors: Vec::new(),
         };
         match outputs {
             Outputs::Binary { labels, scores, .. } => {
@@ -113,6 +115,7 @@ impl Bits {
             Outputs::Regression { values } => {
                 all.values = values.iter().map(|value| value.to_bits()).collect();
             }
+            Outputs::Embedding { vectors, .. } => all.vectors = bits(vectors),
         }
         all
     }
@@ -133,6 +136,10 @@ impl Bits {
             },
             Outputs::Regression { .. } => Outputs::Regression {
                 values: self.values.into_iter().map(f64::from_bits).collect(),
+            },
+            Outputs::Embedding { width, .. } => Outputs::Embedding {
+                width,
+                vectors: numbers(self.vectors),
             },
         }
     }

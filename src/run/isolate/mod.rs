@@ -31,6 +31,7 @@ use super::results::Results;
 use super::worker::Orders;
 use crate::error::{Class, Failure};
 use crate::ledger::ShardSlice;
+use crate::model::Capacity;
 use crate::record::{DeadLetter, Stage, stand_in};
 use message::Answer;
 
@@ -85,6 +86,15 @@ enum Reply {
     Ended,
 }
 
+/// Records of a question: about what one forward pass takes.
+fn records_of(capacity: Capacity) -> u64 {
+    const TOKENS: usize = 64;
+    match capacity {
+        Capacity::Rows(rows) => rows as u64,
+        Capacity::Tokens(tokens) => tokens.div_ceil(TOKENS) as u64,
+    }
+}
+
 impl Isolation {
     /// No child yet.
     pub fn new(launcher: Launcher, prepared: Arc<Prepared>, orders: Arc<Orders>) -> Self {
@@ -107,7 +117,7 @@ impl Isolation {
         );
         let records = slice.records as usize;
         let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
-        let mut left = parts(slice.records, self.prepared.batch_size as u64);
+        let mut left = parts(slice.records, records_of(self.prepared.capacity));
         let mut deaths: BTreeMap<u64, u32> = BTreeMap::new();
         let mut fatal_in_a_row = 0;
         while let Some(range) = left.pop_front() {

@@ -39,6 +39,7 @@ pub fn projection(
             Purpose::Identity => Reading::Identity,
             Purpose::Numeric => Reading::Numeric,
             Purpose::Categorical => Reading::Categorical,
+            Purpose::Text => Reading::Declared(ColumnType::Text),
             Purpose::Expression => match columns.get(&column.name) {
                 Some(declared) => Reading::Declared(*declared),
                 None if id_column.as_ref() == Some(&column.name) => {

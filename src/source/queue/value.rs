@@ -39,6 +39,7 @@ impl Reading {
             Purpose::Identity => Some(Reading::Identity),
             Purpose::Numeric => Some(Reading::Numeric),
             Purpose::Categorical => Some(Reading::Categorical),
+            Purpose::Text => Some(Reading::Declared(ColumnType::Text)),
             Purpose::Expression => {
                 let declared = match data_type {
                     DataType::Int64 => ColumnType::Integer,

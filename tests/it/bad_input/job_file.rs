@@ -29,7 +29,7 @@ fn an_unknown_key_is_named_with_file_line_allowed_keys_and_the_nearest_name() {
     let workspace = misspelt("batch_size", "batchsize");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:13: unknown key `batchsize` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease, grace, shard_timeout
+    error: job.toml:13: unknown key `batchsize` in [run]; allowed: batch_size, batch_tokens, shard_size, workers, max_memory, lease, grace, shard_timeout
     hint: did you mean `batch_size`?
     ");
     let workspace = misspelt("max_dead_letters", "maximum_of_failures");

@@ -24,10 +24,14 @@ const PLACEHOLDERS: [(&str, &str); 2] = [
 ];
 
 /// What must have happened before the examples that begin so. `{url}` as above.
-const BEFORE: [(&str, &str); 2] = [
+const BEFORE: [(&str, &str); 3] = [
     (
         "lamplighter db roles --schema team_a",
         "lamplighter db migrate --schema team_a --database '{url}'",
+    ),
+    (
+        "lamplighter model import hf distilbert",
+        "cp -RL fixtures/edge-cases/bert/distilbert . && rm distilbert/model.toml",
     ),
     (
         "lamplighter records",

@@ -1,17 +1,21 @@
 //! The page on bundles against what a bundle may hold, as its own errors tell.
 
 use std::collections::BTreeSet;
+use std::fs;
 
+use lamplighter::job::ModelReference;
 use lamplighter::model::Bundle;
 
 use super::markdown::{Page, code_spans};
-use crate::harness::Workspace;
+use crate::harness::{Workspace, repository};
 
 const PAGE: &str = "src/model/bundle.md";
 
 const NUMERIC: &str = "[[feature]]\ncolumn = \"x\"\nkind = \"numeric\"\nmean = 0.0\nstd = 1.0\n";
 const CATEGORICAL: &str =
     "[[feature]]\ncolumn = \"x\"\nkind = \"categorical\"\ncategories = [\"a\"]\ndim = 0\n";
+
+const TEXT: &str = "column = \"review\"\nmax_length = 256\n";
 
 /// A whole `model.toml` that ends with this feature, without weights that fit.
 fn with_feature(feature: &str) -> String {
@@ -21,19 +25,37 @@ fn with_feature(feature: &str) -> String {
     )
 }
 
+/// A whole `model.toml` of a model of texts, with this `[text]` section.
+fn with_text(text: &str) -> String {
+    format!(
+        "[model]\nname = \"a\"\nversion = \"1\"\narchitecture = \"bert\"\ntask = \"embedding\"\n[text]\n{text}"
+    )
+}
+
 /// What a bundle with this `model.toml` and no tensors is refused for.
 fn refusal(toml: &str) -> String {
     let workspace = Workspace::new();
     workspace.write("bundle/model.toml", toml);
+    for name in ["config.json", "tokenizer.json"] {
+        let of_fixture = repository()
+            .join("fixtures/models/review-sentiment")
+            .join(name);
+        workspace.write(
+            &format!("bundle/{name}"),
+            fs::read(of_fixture).expect("a file"),
+        );
+    }
     let no_tensors = [&2_u64.to_le_bytes()[..], b"{}"].concat();
     workspace.write("bundle/model.safetensors", no_tensors);
-    let error = Bundle::load(&workspace.path("bundle"), None, None).err();
+    let error = Bundle::load(&ModelReference::of(&workspace.path("bundle"))).err();
     format!("{:#}", error.expect("no bundle is whole without weights"))
 }
 
 /// Whether the settings are right, so that it comes to the weights.
 fn misses_only_weights(refusal: &str) -> bool {
-    refusal.contains("layers.0.weight")
+    ["layers.0.weight", "embeddings.word_embeddings.weight"]
+        .iter()
+        .any(|tensor| refusal.contains(tensor))
 }
 
 /// The words in backticks that serde expected.
@@ -151,6 +173,14 @@ fn the_page_has_every_word_of_a_key_that_takes_words() {
         ("missing", of_feature("missing", NUMERIC)),
         ("out_of_range", of_feature("out_of_range", NUMERIC)),
         ("unknown", of_feature("unknown", CATEGORICAL)),
+        (
+            "too_long",
+            with_text(&format!("{TEXT}too_long = \"no_such_word\"\n")),
+        ),
+        (
+            "pooling",
+            with_text(&format!("{TEXT}pooling = \"no_such_word\"\n")),
+        ),
     ];
     let rows = documented();
     for (key, toml) in wrong {
@@ -173,8 +203,15 @@ fn what_the_page_calls_required_is() {
             CATEGORICAL.replace("\"x\"", "\"y\"")
         ))
     );
-    assert!(misses_only_weights(&refusal(&whole)), "{}", refusal(&whole));
+    let of_texts = with_text(TEXT);
+    for whole in [&whole, &of_texts] {
+        assert!(misses_only_weights(&refusal(whole)), "{}", refusal(whole));
+    }
     for row in documented() {
+        let whole = match row.section.as_str() {
+            "[text]" => &of_texts,
+            _ => &whole,
+        };
         let without: String = whole
             .lines()
             .filter(|line| !line.starts_with(&format!("{} = ", row.key)))
@@ -197,6 +234,7 @@ fn what_the_page_calls_required_is() {
                 "[model]" => with_feature(NUMERIC).replace("[mlp]", &format!("{line}[mlp]")),
                 "numeric" => with_feature(&format!("{NUMERIC}{line}")),
                 "categorical" => with_feature(&format!("{CATEGORICAL}{line}")),
+                "[text]" => with_text(&format!("{TEXT}{line}")),
                 section => panic!("{section} has defaults now"),
             };
             let refusal = self::refusal(&written);

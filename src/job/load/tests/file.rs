@@ -162,8 +162,8 @@ fn wrong_values_of_source_and_model_are_told_alike() {
         ),
         (
             "\"bundle\"",
-            "\"b\"\nprecision = \"bf16\"",
-            "x.toml:11: [model] precision: expected `f32`, found the string \"bf16\"",
+            "\"b\"\nprecision = \"f16\"",
+            "x.toml:11: [model] precision: expected `f32` or `bf16`, found the string \"f16\"",
         ),
         (
             "\"bundle\"",

@@ -13,7 +13,7 @@ fn an_overlay_replaces_single_values_and_set_replaces_the_overlay() {
         .unwrap();
     assert_eq!(
         (spec.run.batch_size, spec.run.workers, spec.run.shard_size),
-        (3, 2, 1)
+        (3, 2, Some(1))
     );
     let spec = File::new(&text).load(None, &[]).ok().unwrap();
     assert_eq!((spec.run.batch_size, spec.run.workers), (1, 1));
@@ -158,7 +158,7 @@ fn a_wrong_set_is_a_usage_error_that_names_it() {
         ),
         (
             "run.batch_sizes=1",
-            "--set run.batch_sizes: unknown key `batch_sizes` in [run]; allowed: batch_size, shard_size, workers, max_memory, lease, grace, shard_timeout",
+            "--set run.batch_sizes: unknown key `batch_sizes` in [run]; allowed: batch_size, batch_tokens, shard_size, workers, max_memory, lease, grace, shard_timeout",
         ),
         (
             "rum.workers=1",

@@ -1,2 +1,2 @@
-SELECT record_id, ordinal, label, score, value, output FROM predictions
+SELECT record_id, ordinal, label, score, value, embedding, output FROM predictions
 WHERE run_id = $1 ORDER BY ordinal
