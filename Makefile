@@ -95,7 +95,7 @@ BENCH_DATABASE = $(TARGET)/bench.db
 BENCH = $(LAMPLIGHTER) run $(JOB) --database sqlite://$(BENCH_DATABASE)
 
 # From the start of the process to its end, a new database each time. Both ways print wall time.
-bench: build ## time the flight job from start to finish, into a new database each time
+bench: build ## time the flight job from start to finish, into a new database each time; then the kernels of text models
 	@if command -v hyperfine >/dev/null; then \
 	    hyperfine --warmup 1 --runs $(RUNS) --prepare 'rm -f $(BENCH_DATABASE)*' '$(BENCH)'; \
 	else \
@@ -111,6 +111,7 @@ bench: build ## time the flight job from start to finish, into a new database ea
 	            NR, (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2, t[1], t[NR] }'; \
 	fi
 	@rm -f $(BENCH_DATABASE)*
+	cargo bench $(LOCKED) --bench kernels
 
 # OPTIONS go to tests/bench/peers/text.py: --limit, --rounds, --texts hutto, …
 bench-peers: build ## texts embedded by Lamplighter, sentence-transformers, ONNX Runtime and OpenVINO, in turn (needs Python and the network)

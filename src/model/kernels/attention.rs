@@ -1,218 +1,90 @@
-//! Attention of a text's tokens to each other.
+//! Scaled dot-product attention inside one text, all heads, in f32.
+//!
+//! Keys are transposed once a head; values are used where they lie. A block of queries is scored
+//! against all keys, its softmax left undivided, and the sum divided out of the result, which is
+//! shorter than the scores.
 
+use super::buffer::Buffer;
 use super::functions::exp;
-use super::linear::{LARGEST_TILE, Sums, Tile};
-use super::rows::vectors;
-use super::vector::{LANES, Operation, Vector, lanes_of, load_some, store_some, sum_of};
-use super::{Kernels, room};
+use super::lanes::{LANES, Lanes};
+use super::product::{Operands, tile};
 
-/// Buffers of [`attend`].
-pub(super) struct Buffers<'a> {
-    pub(super) keys: &'a mut Vec<f32>,
-    pub(super) values: &'a mut Vec<f32>,
-    pub(super) scores: &'a mut Vec<f32>,
+/// Queries scored together: whole tiles of every instruction set, few enough to stay near.
+const QUERIES: usize = 24;
+
+/// Buffers of one worker.
+pub struct Workspace<'a> {
+    /// Keys of one head, transposed.
+    pub keys: &'a mut Buffer,
+    /// Scores of a block of queries.
+    pub scores: &'a mut Buffer,
 }
 
-/// Of the queries, keys and values `[tokens, 3 · width]` of some texts, what each token takes from the
-/// tokens of its text: `out [tokens, width]`.
-///
-/// # Panics
-/// If the shapes do not go together.
-pub(super) fn attend(
-    kernels: Kernels,
-    projected: &[f32],
-    lengths: &[usize],
-    heads: usize,
-    out: &mut [f32],
-    buffers: Buffers<'_>,
-) {
-    let tokens: usize = lengths.iter().sum();
-    assert!(tokens > 0 && heads > 0, "no tokens, or no heads");
-    let width = out.len() / tokens;
-    assert!(
-        out.len() == tokens * width
-            && projected.len() == 3 * out.len()
-            && width.is_multiple_of(heads),
-        "tokens of another shape"
-    );
-    let longest = lengths.iter().copied().max().unwrap_or(0);
-    // Rounded up to whole tiles of every instruction set.
-    let wide = |numbers: usize| numbers.div_ceil(2 * LANES) * 2 * LANES;
-    let size = width / heads;
-    let keys = room(buffers.keys, wide(longest) * size);
-    let values = room(buffers.values, longest * wide(size));
-    // Twice: as tiles give them, and row by row.
-    let scores = room(buffers.scores, 2 * MOST_ROWS * wide(longest));
-    kernels.run(Attend {
-        projected,
-        lengths,
-        heads,
-        out,
-        width,
-        keys,
-        values,
-        scores,
-    });
+/// The attention of one text.
+#[derive(Clone, Copy)]
+pub struct Text {
+    /// Tokens, at least 1.
+    pub length: usize,
+    /// Width of queries, of keys, of values and of the result.
+    pub width: usize,
+    /// Heads, a divisor of the width.
+    pub heads: usize,
+    /// `[length, 3 · width]`: a row is query, key, value.
+    pub projected: *const f32,
+    /// `[length, width]`
+    pub context: *mut f32,
 }
 
-/// Rows of a tile, on every instruction set.
-const MOST_ROWS: usize = 14;
-
-struct Attend<'a> {
-    projected: &'a [f32],
-    lengths: &'a [usize],
-    heads: usize,
-    out: &'a mut [f32],
-    width: usize,
-    keys: &'a mut [f32],
-    values: &'a mut [f32],
-    scores: &'a mut [f32],
-}
-
-impl Operation for Attend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        let Self {
-            projected,
-            lengths,
-            heads,
-            out,
-            width,
-            keys,
-            values,
-            scores,
-        } = self;
-        let (mut projected, mut out) = (projected, out);
-        for &length in lengths {
-            let (text, others) = projected.split_at(length * 3 * width);
-            let (attended, rest) = out.split_at_mut(length * width);
-            (projected, out) = (others, rest);
-            for head in 0..heads {
-                let head = Head {
-                    text,
-                    length,
-                    width,
-                    size: width / heads,
-                    first: head * (width / heads),
-                };
-                head.pack_keys::<V>(keys);
-                head.pack_values::<V>(values);
-                // SAFETY: the caller's; keys and values are packed for this head, and the buffers are
-                // as large as `attend` has made them.
-                unsafe { head.attend::<V>(keys, values, scores, attended) };
-            }
-        }
-    }
-}
-
-/// A head of a text.
-struct Head<'a> {
-    /// Queries, keys and values, `[length, 3 · width]`.
-    text: &'a [f32],
-    length: usize,
-    width: usize,
-    /// Numbers of the head.
-    size: usize,
-    /// Where they begin.
-    first: usize,
-}
-
-impl Head<'_> {
-    /// A panel of some tokens' keys after the other, number by number.
-    #[inline(always)]
-    fn pack_keys<V: Vector>(&self, keys: &mut [f32]) {
-        let wide = V::TILE_VECTORS * LANES;
-        let stride = 3 * self.width;
-        for (panel, keys) in keys
-            .chunks_exact_mut(wide * self.size)
-            .take(self.length.div_ceil(wide))
-            .enumerate()
-        {
-            let tokens = wide.min(self.length - panel * wide);
-            if tokens < wide {
-                keys.fill(0.0);
-            }
-            for token in 0..tokens {
-                let start = (panel * wide + token) * stride + self.width + self.first;
-                let key = &self.text[start..start + self.size];
-                for (number, slot) in key.iter().zip(keys[token..].iter_mut().step_by(wide)) {
-                    *slot = *number;
-                }
-            }
-        }
-    }
-
-    /// A panel of some numbers of the values after the other, token by token.
-    #[inline(always)]
-    fn pack_values<V: Vector>(&self, values: &mut [f32]) {
-        let wide = V::TILE_VECTORS * LANES;
-        let stride = 3 * self.width;
-        for panel in 0..self.size.div_ceil(wide) {
-            let numbers = wide.min(self.size - panel * wide);
-            let panel_of = &mut values[panel * self.length * wide..][..self.length * wide];
-            for (token, row) in panel_of.chunks_exact_mut(wide).enumerate() {
-                let start = token * stride + 2 * self.width + self.first + panel * wide;
-                row[..numbers].copy_from_slice(&self.text[start..start + numbers]);
-                row[numbers..].fill(0.0);
-            }
-        }
-    }
-
+impl Text {
+    /// Writes the context.
+    ///
     /// # Safety
-    /// Keys and values are packed for this head; `scores` has room for two tiles of rows over the whole
-    /// text; `attended [length, width]`; this processor has the instruction set.
+    /// The pointers lead to what their docs say, and 48 f32 more can be read after `projected`.
     #[inline(always)]
-    unsafe fn attend<V: Vector>(
-        &self,
-        keys: &[f32],
-        values: &[f32],
-        scores: &mut [f32],
-        attended: &mut [f32],
-    ) {
-        let wide = V::TILE_VECTORS * LANES;
-        let panels = self.length.div_ceil(wide);
-        let padded = panels * wide;
-        let (tiles, shares) = scores.split_at_mut(V::TILE_ROWS * padded);
-        let scale = 1.0 / (self.size as f32).sqrt();
-        let mut sums = Sums([0.0; LARGEST_TILE]);
-        for first in (0..self.length).step_by(V::TILE_ROWS) {
-            let rows = V::TILE_ROWS.min(self.length - first);
-            // SAFETY: the caller's; all pointers are to the first of what a tile reads or writes.
+    pub unsafe fn attend<L: Lanes>(self, l: L, workspace: Workspace<'_>) {
+        let size = self.width / self.heads;
+        let columns = L::PANEL * LANES;
+        let padded = self.length.next_multiple_of(columns);
+        workspace.keys.grow(padded * size);
+        workspace.scores.grow(QUERIES * padded);
+        let keys = workspace.keys.as_mut_ptr().cast::<f32>();
+        let scores = workspace.scores.as_mut_ptr().cast::<f32>();
+        for head in 0..self.heads {
+            // SAFETY: the buffers were grown to what these write.
             unsafe {
-                for panel in 0..panels {
-                    V::tile(Tile {
-                        rows,
-                        inputs: self.size,
-                        left: self.text.as_ptr().add(first * 3 * self.width + self.first),
-                        stride: 3 * self.width,
-                        panel: keys.as_ptr().add(panel * self.size * wide),
-                        out: tiles.as_mut_ptr().add(panel * rows * wide),
-                    });
+                self.transpose_keys(head, keys, columns, padded);
+                for first in (0..self.length).step_by(QUERIES) {
+                    let queries = QUERIES.min(self.length - first);
+                    self.attend_block::<L>(l, head, first, queries, keys, scores, padded);
                 }
-                let mut weights = [0.0; MOST_ROWS];
-                for (row, weight) in weights.iter_mut().enumerate().take(rows) {
-                    let scores = tiles.as_ptr().add(row * wide);
-                    let shares = shares.as_mut_ptr().add(row * padded);
-                    *weight = self.share::<V>(scores, rows * wide, shares, scale);
-                }
-                for panel in 0..self.size.div_ceil(wide) {
-                    V::tile(Tile {
-                        rows,
-                        inputs: self.length,
-                        left: shares.as_ptr(),
-                        stride: padded,
-                        panel: values.as_ptr().add(panel * self.length * wide),
-                        out: sums.0.as_mut_ptr(),
-                    });
-                    let numbers = wide.min(self.size - panel * wide);
-                    for (row, weight) in weights.iter().enumerate().take(rows) {
-                        let to = (first + row) * self.width + self.first + panel * wide;
-                        for (start, count) in vectors(numbers) {
-                            let sum = V::load(sums.0.as_ptr().add(row * wide + start));
-                            let share = sum.mul(V::splat(*weight));
-                            store_some(share, attended.as_mut_ptr().add(to + start), count);
+            }
+        }
+    }
+
+    /// Panels of keys; in each, the first element of every key, then the second. Padding is zeros.
+    ///
+    /// # Safety
+    /// `padded` times the head's size can be written at `keys`.
+    #[inline(always)]
+    unsafe fn transpose_keys(self, head: usize, keys: *mut f32, columns: usize, padded: usize) {
+        let size = self.width / self.heads;
+        let stride = 3 * self.width;
+        for first in (0..padded).step_by(columns) {
+            // SAFETY: tokens stay below the length, elements below the head's size.
+            unsafe {
+                let panel = keys.add(first * size);
+                for column in 0..columns {
+                    let token = first + column;
+                    if token < self.length {
+                        let key = self
+                            .projected
+                            .add(token * stride + self.width + head * size);
+                        for element in 0..size {
+                            *panel.add(element * columns + column) = *key.add(element);
+                        }
+                    } else {
+                        for element in 0..size {
+                            *panel.add(element * columns + column) = 0.0;
                         }
                     }
                 }
@@ -220,54 +92,112 @@ impl Head<'_> {
         }
     }
 
-    /// A row of scores, panel by panel `apart`, to what each token's share is before they are made to
-    /// add up to one. Returns by what they do: one over their sum.
-    ///
     /// # Safety
-    /// The scores of a whole row of panels may be read, and as many shares written; this processor has
-    /// the instruction set.
+    /// As for `attend`; `queries` rows of `padded` can be written at `scores`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the places of one block, all of them"
+    )]
     #[inline(always)]
-    unsafe fn share<V: Vector>(
-        &self,
-        scores: *const f32,
-        apart: usize,
-        shares: *mut f32,
-        scale: f32,
-    ) -> f32 {
-        let wide = V::TILE_VECTORS * LANES;
-        let at = |start: usize| start / wide * apart + start % wide;
-        // SAFETY: the caller's: every start lies within the row.
+    unsafe fn attend_block<L: Lanes>(
+        self,
+        l: L,
+        head: usize,
+        first: usize,
+        queries: usize,
+        keys: *const f32,
+        scores: *mut f32,
+        padded: usize,
+    ) {
+        let size = self.width / self.heads;
+        let stride = 3 * self.width;
+        let columns = L::PANEL * LANES;
+        let mut inverses = [0.0; QUERIES];
+        let mut hot = [0.0f32; 8 * 3 * LANES];
+        // SAFETY: queries and keys are inside the text; columns beyond a head's size are read from
+        // what lies behind it, which is room that `attend` was promised, and are not written on.
         unsafe {
-            let mut largest = [f32::NEG_INFINITY; LANES];
-            let mut largest_of_lanes = V::load(largest.as_ptr());
-            for (start, count) in vectors(self.length) {
-                let lanes = V::load(scores.add(at(start)));
-                // In this order, what is no number stays so.
-                largest_of_lanes = match count {
-                    LANES => largest_of_lanes.larger_or(lanes),
-                    _ => {
-                        // Tokens beyond the text have the score 0.
-                        let mut known = [f32::NEG_INFINITY; LANES];
-                        known[..count].copy_from_slice(&lanes_of(lanes)[..count]);
-                        largest_of_lanes.larger_or(V::load(known.as_ptr()))
+            let query = self.projected.add(first * stride + head * size);
+            for row in (0..queries).step_by(L::HEIGHT) {
+                let height = L::HEIGHT.min(queries - row);
+                for column in (0..padded).step_by(columns) {
+                    let operands = Operands {
+                        words: size,
+                        a: query.add(row * stride).cast(),
+                        a_stride: stride,
+                        b: keys.add(column * size).cast(),
+                        b_stride: columns,
+                    };
+                    let to = scores.add(row * padded + column);
+                    tile::<L, false>(l, operands, height, L::PANEL, to, padded);
+                }
+            }
+            for (row, inverse) in inverses.iter_mut().enumerate().take(queries) {
+                let scale = 1.0 / (size as f32).sqrt();
+                *inverse = 1.0 / softmax(l, scores.add(row * padded), self.length, scale);
+            }
+            let value = self.projected.add(2 * self.width + head * size);
+            for start in (0..size).step_by(columns) {
+                let width = columns.min(size - start);
+                for row in (0..queries).step_by(L::HEIGHT) {
+                    let height = L::HEIGHT.min(queries - row);
+                    let operands = Operands {
+                        words: self.length,
+                        a: scores.add(row * padded).cast(),
+                        a_stride: padded,
+                        b: value.add(start).cast(),
+                        b_stride: stride,
+                    };
+                    let vectors = width.div_ceil(LANES);
+                    tile::<L, false>(l, operands, height, vectors, hot.as_mut_ptr(), columns);
+                    for inner in 0..height {
+                        let inverse = l.splat(inverses[row + inner]);
+                        let token = first + row + inner;
+                        let to = self.context.add(token * self.width + head * size + start);
+                        for part in (0..width).step_by(LANES) {
+                            let sums = l.load(hot.as_ptr().add(inner * columns + part));
+                            let count = LANES.min(width - part);
+                            l.store_part(to.add(part), l.mul(sums, inverse), count);
+                        }
                     }
-                };
+                }
             }
-            largest_of_lanes.store(largest.as_mut_ptr());
-            let mut most = f32::NEG_INFINITY;
-            for lane in largest {
-                most = if most > lane { most } else { lane };
-            }
-            let most = V::splat(-(most * scale));
-            let scale = V::splat(scale);
-            let mut sum = V::splat(0.0);
-            for (start, count) in vectors(self.length) {
-                let lanes = V::load(scores.add(at(start)));
-                let share = exp(lanes.mul_add(scale, most));
-                share.store(shares.add(start));
-                sum = sum.add(load_some(shares.add(start), count));
-            }
-            1.0 / sum_of(sum)
         }
+    }
+}
+
+/// exp(scale · (score - the greatest)) in place; gives their sum, which is 1 or more.
+///
+/// # Safety
+/// `count`, rounded up to whole vectors, can be read and written at `scores`.
+#[inline(always)]
+unsafe fn softmax<L: Lanes>(l: L, scores: *mut f32, count: usize, scale: f32) -> f32 {
+    let whole = count / LANES * LANES;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut greatest = l.splat(f32::NEG_INFINITY);
+        for start in (0..whole).step_by(LANES) {
+            greatest = l.max(greatest, l.load(scores.add(start)));
+        }
+        if whole < count {
+            let last = l.load_part(scores.add(whole), count - whole, f32::NEG_INFINITY);
+            greatest = l.max(greatest, last);
+        }
+        let greatest = l.splat(l.greatest(greatest));
+        let scale = l.splat(scale);
+        let mut sums = l.splat(0.0);
+        for start in (0..whole).step_by(LANES) {
+            let e = exp(l, l.mul(l.sub(l.load(scores.add(start)), greatest), scale));
+            l.store(scores.add(start), e);
+            sums = l.add(sums, e);
+        }
+        if whole < count {
+            let last = l.load(scores.add(whole));
+            let e = exp(l, l.mul(l.sub(last, greatest), scale));
+            l.store(scores.add(whole), e);
+            let counted = l.load_part(scores.add(whole), count - whole, 0.0);
+            sums = l.add(sums, counted);
+        }
+        l.sum(sums)
     }
 }

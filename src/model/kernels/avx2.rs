@@ -1,183 +1,137 @@
-//! AVX2 with fused multiply-add: sixteen numbers are two vectors.
+//! AVX2 with FMA: sixteen lanes are two registers of eight.
 
-use std::arch::x86_64::{
-    __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_andnot_ps, _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
-};
+use std::arch::x86_64::*;
 
-use super::linear::{Tile, tile_body};
-use super::vector::{LANES, Operation, Vector};
+use super::lanes::Lanes;
 
-/// Sixteen numbers in two registers.
+/// Proof of AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(super) struct Avx2(__m256, __m256);
+pub struct Avx2(());
 
-/// Runs an operation.
-///
-/// # Safety
-/// This processor has AVX2 and fused multiply-add.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn run<O: Operation>(operation: O) -> O::Output {
-    // SAFETY: the caller's.
-    unsafe { operation.run::<Avx2>() }
-}
-
-/// Rows of a tile: with two registers each they take 12 of 16.
-const ROWS: usize = 6;
-
-const HALF: usize = LANES / 2;
-
-// SAFETY of all methods: the caller's, that this processor has AVX2 and fused multiply-add, and that
-// pointers may be read or written over sixteen numbers.
-impl Vector for Avx2 {
-    const TILE_ROWS: usize = ROWS;
-    const TILE_VECTORS: usize = 1;
-
+impl Avx2 {
+    /// # Safety
+    /// The processor has AVX2 and FMA.
     #[inline(always)]
-    unsafe fn splat(number: f32) -> Self {
-        unsafe {
-            let half = _mm256_set1_ps(number);
-            Self(half, half)
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(HALF))) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe {
-            _mm256_storeu_ps(to, self.0);
-            _mm256_storeu_ps(to.add(HALF), self.1);
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_add_ps(self.0, other.0),
-                _mm256_add_ps(self.1, other.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_sub_ps(self.0, other.0),
-                _mm256_sub_ps(self.1, other.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_mul_ps(self.0, other.0),
-                _mm256_mul_ps(self.1, other.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn div(self, other: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_div_ps(self.0, other.0),
-                _mm256_div_ps(self.1, other.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_fmadd_ps(self.0, factor.0, term.0),
-                _mm256_fmadd_ps(self.1, factor.1, term.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn larger_or(self, other: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_max_ps(self.0, other.0),
-                _mm256_max_ps(self.1, other.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn smaller_or(self, other: Self) -> Self {
-        unsafe {
-            Self(
-                _mm256_min_ps(self.0, other.0),
-                _mm256_min_ps(self.1, other.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn abs(self) -> Self {
-        unsafe {
-            let sign = _mm256_set1_ps(-0.0);
-            Self(
-                _mm256_andnot_ps(sign, self.0),
-                _mm256_andnot_ps(sign, self.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn round(self) -> Self {
-        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        unsafe {
-            Self(
-                _mm256_round_ps::<NEAREST>(self.0),
-                _mm256_round_ps::<NEAREST>(self.1),
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn power_of_two(self) -> Self {
-        unsafe {
-            let bias = _mm256_set1_epi32(127);
-            let power = |half| {
-                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(half), bias);
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
-            };
-            Self(power(self.0), power(self.1))
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn tile(tile: Tile<f32>) {
-        // SAFETY: the caller's.
-        unsafe { TILES[tile.rows - 1](tile) }
-    }
-
-    unsafe fn tile_of_pairs(_: Tile<u32>) {
-        // `Kernels::new` makes none of this instruction set and that precision.
-        unreachable!("AVX2 has no dot product of bf16");
+    pub unsafe fn assume() -> Self {
+        Self(())
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize>(tile: Tile<f32>) {
-    // SAFETY: the caller's.
-    unsafe { tile_body::<Avx2, M, 1>(tile) }
-}
+impl Lanes for Avx2 {
+    type Vector = [__m256; 2];
+    const HEIGHT: usize = 6;
+    const PANEL: usize = 1;
 
-const TILES: [unsafe fn(Tile<f32>); ROWS] = [
-    tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>,
-];
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_set1_ps(value); 2] }
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        // SAFETY: as above, and the memory is the caller's promise.
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: Self::Vector) {
+        // SAFETY: as above, and the memory is the caller's promise.
+        unsafe {
+            _mm256_storeu_ps(to, value[0]);
+            _mm256_storeu_ps(to.add(8), value[1]);
+        }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe {
+            [
+                _mm256_fmadd_ps(a[0], b[0], c[0]),
+                _mm256_fmadd_ps(a[1], b[1], c[1]),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn round(self, value: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe {
+            [
+                _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value[0]),
+                _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value[1]),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn power_of_two(self, exponent: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe {
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(
+                    _mm256_cvtps_epi32(exponent[0]),
+                    _mm256_set1_epi32(127),
+                ))),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(
+                    _mm256_cvtps_epi32(exponent[1]),
+                    _mm256_set1_epi32(127),
+                ))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn abs(self, value: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe {
+            [
+                _mm256_andnot_ps(_mm256_set1_ps(-0.0), value[0]),
+                _mm256_andnot_ps(_mm256_set1_ps(-0.0), value[1]),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn with_sign(self, magnitude: Self::Vector, sign: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe {
+            [
+                _mm256_or_ps(magnitude[0], _mm256_and_ps(sign[0], _mm256_set1_ps(-0.0))),
+                _mm256_or_ps(magnitude[1], _mm256_and_ps(sign[1], _mm256_set1_ps(-0.0))),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_bf16(self, _: Self::Vector, _: u32, _: *const u32) -> Self::Vector {
+        unreachable!("Kernels::new refuses bf16 by AVX2")
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, _: *mut u16, _: Self::Vector) {
+        unreachable!("Kernels::new refuses bf16 by AVX2")
+    }
+}

@@ -1,179 +1,117 @@
-//! AVX-512: sixteen numbers are one vector.
+//! AVX-512: sixteen lanes are one register.
 
-use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castsi512_ps,
-    _mm512_cvtps_epi32, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_epi32,
-    _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
-    _mm512_sub_ps,
-};
-use std::mem::transmute;
+use std::arch::x86_64::*;
 
-use super::linear::{Tile, tile_body};
-use super::vector::{LANES, Operation, Vector};
+use super::lanes::Lanes;
 
-/// Sixteen numbers in a register.
+/// Proof of AVX-512 F, BW, DQ and VL; `dot_bf16` and `store_bf16` need AVX512-BF16 besides.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(__m512);
+pub struct Avx512(());
 
-/// Runs an operation.
-///
-/// # Safety
-/// This processor has AVX-512.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn run<O: Operation>(operation: O) -> O::Output {
-    // SAFETY: the caller's.
-    unsafe { operation.run::<Avx512>() }
+impl Avx512 {
+    /// # Safety
+    /// The processor has AVX-512 F, BW, DQ and VL.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        Self(())
+    }
 }
 
-/// Rows of a tile: with two vectors each they take 28 of 32 registers, two more hold the panel's row,
-/// one the broadcast number.
-const ROWS: usize = 14;
-const VECTORS: usize = 2;
-
-// SAFETY of all methods: the caller's, that this processor has AVX-512, and that pointers may be read
-// or written over sixteen numbers.
-impl Vector for Avx512 {
-    const TILE_ROWS: usize = ROWS;
-    const TILE_VECTORS: usize = VECTORS;
+impl Lanes for Avx512 {
+    type Vector = __m512;
+    const HEIGHT: usize = 8;
+    const PANEL: usize = 3;
 
     #[inline(always)]
-    unsafe fn splat(number: f32) -> Self {
-        unsafe { Self(_mm512_set1_ps(number)) }
+    fn splat(self, value: f32) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_set1_ps(value) }
     }
-
     #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        unsafe { Self(_mm512_loadu_ps(from)) }
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        // SAFETY: as above, and the memory is the caller's promise.
+        unsafe { _mm512_loadu_ps(from) }
     }
-
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { _mm512_storeu_ps(to, self.0) }
+    unsafe fn store(self, to: *mut f32, value: Self::Vector) {
+        // SAFETY: as above, and the memory is the caller's promise.
+        unsafe { _mm512_storeu_ps(to, value) }
     }
-
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        unsafe { Self(_mm512_add_ps(self.0, other.0)) }
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_add_ps(a, b) }
     }
-
     #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        unsafe { Self(_mm512_sub_ps(self.0, other.0)) }
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_sub_ps(a, b) }
     }
-
     #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        unsafe { Self(_mm512_mul_ps(self.0, other.0)) }
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_mul_ps(a, b) }
     }
-
     #[inline(always)]
-    unsafe fn div(self, other: Self) -> Self {
-        unsafe { Self(_mm512_div_ps(self.0, other.0)) }
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_div_ps(a, b) }
     }
-
     #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
-        unsafe { Self(_mm512_fmadd_ps(self.0, factor.0, term.0)) }
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_max_ps(a, b) }
     }
-
     #[inline(always)]
-    unsafe fn larger_or(self, other: Self) -> Self {
-        unsafe { Self(_mm512_max_ps(self.0, other.0)) }
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_min_ps(a, b) }
     }
-
     #[inline(always)]
-    unsafe fn smaller_or(self, other: Self) -> Self {
-        unsafe { Self(_mm512_min_ps(self.0, other.0)) }
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
     }
-
     #[inline(always)]
-    unsafe fn abs(self) -> Self {
-        unsafe { Self(_mm512_abs_ps(self.0)) }
+    fn round(self, value: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value) }
     }
-
     #[inline(always)]
-    unsafe fn round(self) -> Self {
-        // No fraction bits are kept, to the nearest even.
-        unsafe { Self(_mm512_roundscale_ps::<0>(self.0)) }
-    }
-
-    #[inline(always)]
-    unsafe fn power_of_two(self) -> Self {
+    fn power_of_two(self, exponent: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
         unsafe {
-            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
-            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_add_epi32(
+                _mm512_cvtps_epi32(exponent),
+                _mm512_set1_epi32(127),
+            )))
         }
     }
-
     #[inline(always)]
-    unsafe fn tile(tile: Tile<f32>) {
-        // SAFETY: the caller's.
-        unsafe { TILES[tile.rows - 1](tile) }
+    fn abs(self, value: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_abs_ps(value) }
     }
-
     #[inline(always)]
-    unsafe fn tile_of_pairs(tile: Tile<u32>) {
-        // SAFETY: the caller's.
-        unsafe { TILES_OF_PAIRS[tile.rows - 1](tile) }
+    fn with_sign(self, magnitude: Self::Vector, sign: Self::Vector) -> Self::Vector {
+        // SAFETY: a value of this type exists only on processors that have the instructions.
+        unsafe { _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0))) }
     }
-}
-
-#[target_feature(enable = "avx512f")]
-unsafe fn tile<const M: usize>(tile: Tile<f32>) {
-    // SAFETY: the caller's.
-    unsafe { tile_body::<Avx512, M, VECTORS>(tile) }
-}
-
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn tile_of_pairs<const M: usize>(tile: Tile<u32>) {
-    let mut sums = [[_mm512_setzero_ps(); VECTORS]; M];
-    for input in 0..tile.inputs {
-        // SAFETY: the caller's: within the panel, whose rows are two vectors of pairs.
-        let panel: [__m512bh; VECTORS] = unsafe {
-            let row = tile.panel.add(input * VECTORS * LANES).cast::<i32>();
-            [
-                transmute::<__m512i, __m512bh>(_mm512_loadu_epi32(row)),
-                transmute::<__m512i, __m512bh>(_mm512_loadu_epi32(row.add(LANES))),
-            ]
-        };
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the caller's: within the row of the left factor.
-            let pair = unsafe { *tile.left.add(row * tile.stride + input) };
-            // SAFETY: the same 512 bits, seen as pairs.
-            let pair: __m512bh =
-                unsafe { transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair as i32)) };
-            for (sum, panel) in sums.iter_mut().zip(panel) {
-                *sum = _mm512_dpbf16_ps(*sum, pair, panel);
-            }
+    #[inline(always)]
+    unsafe fn dot_bf16(self, sums: Self::Vector, a: u32, b: *const u32) -> Self::Vector {
+        // SAFETY: the caller's promise; any bits are a valid vector of bf16.
+        unsafe {
+            let a: __m512bh = std::mem::transmute(_mm512_set1_epi32(a as i32));
+            let b: __m512bh = std::mem::transmute(_mm512_loadu_si512(b.cast()));
+            _mm512_dpbf16_ps(sums, a, b)
         }
     }
-    for (row, sums) in sums.into_iter().enumerate() {
-        for (vector, sum) in sums.into_iter().enumerate() {
-            // SAFETY: the caller's: the output has room for two vectors of each row.
-            unsafe { _mm512_storeu_ps(tile.out.add((row * VECTORS + vector) * LANES), sum) };
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut u16, value: Self::Vector) {
+        // SAFETY: as above.
+        unsafe {
+            let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(value));
+            _mm256_storeu_si256(to.cast(), rounded);
         }
     }
 }
-
-const TILES: [unsafe fn(Tile<f32>); ROWS] = [
-    tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>, tile::<7>, tile::<8>,
-    tile::<9>, tile::<10>, tile::<11>, tile::<12>, tile::<13>, tile::<14>,
-];
-
-const TILES_OF_PAIRS: [unsafe fn(Tile<u32>); ROWS] = [
-    tile_of_pairs::<1>,
-    tile_of_pairs::<2>,
-    tile_of_pairs::<3>,
-    tile_of_pairs::<4>,
-    tile_of_pairs::<5>,
-    tile_of_pairs::<6>,
-    tile_of_pairs::<7>,
-    tile_of_pairs::<8>,
-    tile_of_pairs::<9>,
-    tile_of_pairs::<10>,
-    tile_of_pairs::<11>,
-    tile_of_pairs::<12>,
-    tile_of_pairs::<13>,
-    tile_of_pairs::<14>,
-];

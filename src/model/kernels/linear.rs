@@ -1,168 +1,83 @@
-//! Linear layers over packed weights.
-//!
-//! Weights stand in panels: of a few neighbouring outputs, all inputs, one after the other. A tile is
-//! some rows by one panel, and stays in registers while it is added up.
+//! Linear layers whose weights are packed once.
 
-use super::brain_float::pair;
-use super::functions::{Activation, Function, Gelu, GeluTanh, Identity, Relu, Silu, Tanh};
-use super::vector::{LANES, Operation, Vector, store_some};
-use super::{InstructionSet, Kernels, Precision, Scratch, room};
+use super::buffer::Buffer;
+use super::functions::{Activation, activate};
+use super::lanes::{LANES, Lanes};
+use super::portable::to_bf16;
+use super::product::{Operands, tile};
+use super::{Kernels, Operation, Precision, Scratch};
 
-/// A tile of a product: `rows` rows of `inputs` left factors each, which begin `stride` apart, by a
-/// panel, whose rows of right factors are as wide as [`Vector::TILE_VECTORS`] says.
-///
-/// # Safety
-/// Of whoever computes it: there are 1 to [`Vector::TILE_ROWS`] rows, all factors may be read, and the
-/// sums, row after row as wide as the panel, may be written to `out`.
-#[derive(Clone, Copy)]
-pub(super) struct Tile<L> {
-    pub(super) rows: usize,
-    pub(super) inputs: usize,
-    pub(super) left: *const L,
-    pub(super) stride: usize,
-    pub(super) panel: *const L,
-    pub(super) out: *mut f32,
-}
+/// Rows that are taken past all weights together: few enough to stay in a core's own cache.
+pub const ROWS_OF_A_BLOCK: usize = 96;
 
-/// Numbers of the largest tile of all instruction sets.
-pub(super) const LARGEST_TILE: usize = 14 * 2 * LANES;
-
-/// Computes a tile of `M` rows by `N` vectors.
-///
-/// # Safety
-/// As [`Tile`] says; this processor has the instruction set.
-#[inline(always)]
-pub(super) unsafe fn tile_body<V: Vector, const M: usize, const N: usize>(tile: Tile<f32>) {
-    // SAFETY: the caller's: indices stay below the tile's rows, inputs and width.
-    unsafe {
-        let mut sums = [[V::splat(0.0); N]; M];
-        for input in 0..tile.inputs {
-            let mut panel = [V::splat(0.0); N];
-            for (vector, right) in panel.iter_mut().enumerate() {
-                *right = V::load(tile.panel.add((input * N + vector) * LANES));
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let left = V::splat(*tile.left.add(row * tile.stride + input));
-                for (sum, right) in sums.iter_mut().zip(panel) {
-                    *sum = left.mul_add(right, *sum);
-                }
-            }
-        }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (vector, sum) in sums.into_iter().enumerate() {
-                sum.store(tile.out.add((row * N + vector) * LANES));
-            }
-        }
-    }
-}
-
-/// A cache line, so that panels begin with one.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Line<T>([T; LANES]);
-
-impl<T: Copy + Default> Default for Line<T> {
-    fn default() -> Self {
-        Self([T::default(); LANES])
-    }
-}
-
-/// Numbers of a tile, aligned.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Sums(pub(super) [f32; LARGEST_TILE]);
-
-enum Panels {
-    /// By panel and input.
-    F32(Vec<Line<f32>>),
-    /// By panel and pair of inputs; of an odd number of inputs the last pair has a zero.
-    Bf16(Vec<Line<u32>>),
-}
-
-/// `activation(x · weightᵀ + bias)`, packed for one instruction set and precision.
+/// y = activation(x · weightᵀ + bias), its weights packed in panels that are read from end to end.
 pub struct PackedLinear {
     kernels: Kernels,
     inputs: usize,
     outputs: usize,
-    panels: Panels,
-    /// As long as the panels are wide.
-    bias: Vec<f32>,
+    /// Panels of columns; in each, one word of every column, then the next word of every column.
+    weights: Buffer,
+    /// One f32 an output, padded with zeros to whole panels.
+    bias: Buffer,
 }
 
-/// Bytes of left factors that are multiplied by all panels before the next ones are: they stay in the
-/// second cache meanwhile.
-const BLOCK_BYTES: usize = 256 << 10;
-
 impl PackedLinear {
-    /// Packs `weight [outputs, inputs]`, row-major, and `bias [outputs]`.
+    /// Packs weights `[outputs, inputs]`, row-major, and a bias `[outputs]`.
     ///
     /// # Panics
-    /// If the weight is not of that shape.
+    /// If the weights have another shape, or there are none.
     pub fn new(kernels: Kernels, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
         let outputs = bias.len();
-        assert!(
-            inputs > 0 && weight.len() == inputs * outputs,
-            "a weight of another shape"
-        );
-        let width = tile_vectors(kernels.set) * LANES;
-        let panels = outputs.div_ceil(width);
-        let number = |output: usize, input: usize| match output < outputs && input < inputs {
-            true => weight[output * inputs + input],
-            false => 0.0,
-        };
-        let vectors = width / LANES;
-        let steps = match kernels.precision {
-            Precision::F32 => inputs,
-            Precision::Bf16 => inputs.div_ceil(2),
-        };
-        let places = (0..panels * steps * vectors).map(|line| {
-            let (panel, rest) = (line / (steps * vectors), line % (steps * vectors));
-            (panel * width + rest % vectors * LANES, rest / vectors)
-        });
-        let panels = match kernels.precision {
-            Precision::F32 => Panels::F32(
-                places
-                    .map(|(output, input)| {
-                        Line(std::array::from_fn(|lane| number(output + lane, input)))
-                    })
-                    .collect(),
-            ),
-            Precision::Bf16 => Panels::Bf16(
-                places
-                    .map(|(output, step)| {
-                        Line(std::array::from_fn(|lane| {
-                            let output = output + lane;
-                            pair(number(output, 2 * step), number(output, 2 * step + 1))
-                        }))
-                    })
-                    .collect(),
-            ),
-        };
-        let mut padded = bias.to_vec();
-        padded.resize(outputs.div_ceil(width) * width, 0.0);
+        assert!(inputs > 0 && outputs > 0, "a linear layer without weights");
+        assert_eq!(weight.len(), outputs * inputs, "shape of the weights");
+        let columns = kernels.panel() * LANES;
+        let words = words(kernels, inputs);
+        let panels = outputs.div_ceil(columns);
+        let mut weights = Buffer::zeros(panels * words * columns);
+        let packed = weights.floats(panels * words * columns);
+        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+            let start = output / columns * words * columns + output % columns;
+            for word in 0..words {
+                packed[start + word * columns] = match kernels.precision {
+                    Precision::F32 => row[word],
+                    Precision::Bf16 => {
+                        let odd = row.get(2 * word + 1).copied().unwrap_or(0.0);
+                        let (even, odd) = (to_bf16(row[2 * word]), to_bf16(odd));
+                        f32::from_bits(u32::from(even) | u32::from(odd) << 16)
+                    }
+                };
+            }
+        }
+        let mut padded = Buffer::zeros(panels * columns);
+        padded.floats(outputs).copy_from_slice(bias);
         Self {
             kernels,
             inputs,
             outputs,
-            panels,
+            weights,
             bias: padded,
         }
     }
 
-    /// Numbers of a row that goes in.
+    /// Width of the rows that it takes.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Numbers of a row that comes out.
+    /// Width of the rows that it gives.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Computes `out [rows, outputs]` of `rows [rows, inputs]`.
+    /// Memory that the packed weights take.
+    pub fn bytes(&self) -> usize {
+        4 * (self.weights.words() + self.bias.words())
+    }
+
+    /// From rows `[n, inputs]` to `[n, outputs]`.
     ///
     /// # Panics
-    /// If the two have not the same number of whole rows.
+    /// If the slices have other shapes.
     pub fn forward(
         &self,
         rows: &[f32],
@@ -170,171 +85,175 @@ impl PackedLinear {
         activation: Option<Activation>,
         scratch: &mut Scratch,
     ) {
-        self.project(rows, out, activation, &mut scratch.halves);
-    }
-
-    pub(super) fn project(
-        &self,
-        rows: &[f32],
-        out: &mut [f32],
-        activation: Option<Activation>,
-        halves: &mut Vec<u32>,
-    ) {
         let count = rows.len() / self.inputs;
-        assert!(
-            rows.len() == count * self.inputs && out.len() == count * self.outputs,
-            "rows of another shape"
-        );
-        self.kernels.run(Project {
+        assert_eq!(rows.len(), count * self.inputs, "shape of the rows");
+        assert_eq!(out.len(), count * self.outputs, "shape of the output");
+        self.kernels.run(Forward {
             linear: self,
             rows,
             out,
             activation,
-            halves,
+            inputs: &mut scratch.inputs,
         });
     }
-}
 
-/// Vectors of a panel's row.
-fn tile_vectors(set: InstructionSet) -> usize {
-    match set {
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512 => super::avx512::Avx512::TILE_VECTORS,
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx2 => super::avx2::Avx2::TILE_VECTORS,
-        _ => super::portable::Portable::TILE_VECTORS,
+    /// Words of a row of inputs.
+    fn words(&self) -> usize {
+        words(self.kernels, self.inputs)
     }
 }
 
-struct Project<'a> {
+/// Words that a row takes.
+pub fn words(kernels: Kernels, width: usize) -> usize {
+    match kernels.precision {
+        Precision::F32 => width,
+        Precision::Bf16 => width.div_ceil(2),
+    }
+}
+
+struct Forward<'a> {
     linear: &'a PackedLinear,
     rows: &'a [f32],
     out: &'a mut [f32],
     activation: Option<Activation>,
-    halves: &'a mut Vec<u32>,
+    inputs: &'a mut Buffer,
 }
 
-impl Operation for Project<'_> {
-    type Output = ();
-
+impl Operation for Forward<'_> {
     #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        let Self {
-            linear,
-            rows,
-            out,
-            activation,
-            halves,
-        } = self;
-        let (inputs, outputs) = (linear.inputs, linear.outputs);
-        let fit = BLOCK_BYTES / (inputs * size_of::<f32>()) / V::TILE_ROWS;
-        let block = fit.max(1) * V::TILE_ROWS;
-        let blocks = rows
-            .chunks(block * inputs)
-            .zip(out.chunks_mut(block * outputs));
-        for (rows, out) in blocks {
-            // SAFETY: the caller's; `project` has checked that rows and output belong together, and
-            // `new` has made the panels of this shape.
+    fn run<L: Lanes>(self, l: L) {
+        let linear = self.linear;
+        for (rows, out) in self
+            .rows
+            .chunks(ROWS_OF_A_BLOCK * linear.inputs)
+            .zip(self.out.chunks_mut(ROWS_OF_A_BLOCK * linear.outputs))
+        {
+            // SAFETY: `forward` compared the shapes, and chunks are whole rows.
             unsafe {
-                match &linear.panels {
-                    Panels::F32(panels) => {
-                        let left = rows.as_ptr();
-                        let panels = panels.as_ptr().cast();
-                        let tiles = Tiles::<f32> {
-                            left,
-                            panels,
-                            steps: inputs,
-                        };
-                        tiles.multiply::<V>(linear, out, activation, V::tile);
-                    }
-                    Panels::Bf16(panels) => {
-                        let steps = inputs.div_ceil(2);
-                        let left = pairs(rows, inputs, halves).as_ptr();
-                        let panels = panels.as_ptr().cast();
-                        let tiles = Tiles::<u32> {
-                            left,
-                            panels,
-                            steps,
-                        };
-                        tiles.multiply::<V>(linear, out, activation, V::tile_of_pairs);
-                    }
-                }
+                let count = rows.len() / linear.inputs;
+                let rows = as_words(l, linear.kernels, rows, linear.inputs, self.inputs);
+                let out = Out::Floats(out.as_mut_ptr());
+                apply(l, linear, rows, count, out, self.activation);
             }
         }
     }
 }
 
-/// Rows as pairs of bf16.
+/// Rows as the products take them: as they are, or rounded to bf16 into the buffer.
+///
+/// # Safety
+/// If the precision is bf16, the lanes compute it.
 #[inline(always)]
-fn pairs<'a>(rows: &[f32], inputs: usize, halves: &'a mut Vec<u32>) -> &'a [u32] {
-    let steps = inputs.div_ceil(2);
-    let pairs = room(halves, rows.len() / inputs * steps);
-    for (row, pairs) in rows.chunks_exact(inputs).zip(pairs.chunks_exact_mut(steps)) {
-        let (whole, rest) = row.as_chunks::<2>();
-        for (&[first, second], half) in whole.iter().zip(pairs.iter_mut()) {
-            *half = pair(first, second);
+pub unsafe fn as_words<L: Lanes>(
+    l: L,
+    kernels: Kernels,
+    rows: &[f32],
+    width: usize,
+    buffer: &mut Buffer,
+) -> *const u32 {
+    if kernels.precision == Precision::F32 {
+        return rows.as_ptr().cast();
+    }
+    let stride = width.div_ceil(2);
+    buffer.grow(rows.len() / width * stride);
+    let words = buffer.as_mut_ptr();
+    for (index, row) in rows.chunks_exact(width).enumerate() {
+        // SAFETY: the buffer was grown to `stride` words a row.
+        unsafe { round_row(l, row, words.add(index * stride).cast()) };
+    }
+    words
+}
+
+/// Rounds a row to bf16; an odd one is followed by a zero.
+///
+/// # Safety
+/// The row's length, rounded up to even, of u16 can be written at `to`; the lanes compute bf16.
+#[inline(always)]
+unsafe fn round_row<L: Lanes>(l: L, row: &[f32], to: *mut u16) {
+    let whole = row.len() / LANES * LANES;
+    // SAFETY: the caller's promise; the last part goes through an array of sixteen.
+    unsafe {
+        for start in (0..whole).step_by(LANES) {
+            l.store_bf16(to.add(start), l.load(row.as_ptr().add(start)));
         }
-        if let (Some(&last), Some(half)) = (rest.first(), pairs.last_mut()) {
-            *half = pair(last, 0.0);
+        if whole < row.len() {
+            let count = row.len() - whole;
+            let mut rounded = [0; LANES];
+            let values = l.load_part(row.as_ptr().add(whole), count, 0.0);
+            l.store_bf16(rounded.as_mut_ptr(), values);
+            for (lane, value) in rounded.iter().enumerate().take(count.next_multiple_of(2)) {
+                *to.add(whole + lane) = *value;
+            }
         }
     }
-    pairs
 }
 
-/// The factors of a block of rows.
-struct Tiles<L> {
-    left: *const L,
-    panels: *const L,
-    /// Steps of a sum: inputs, or pairs of them.
-    steps: usize,
+/// Where a linear layer writes: f32, or the words of the next layer's inputs.
+#[derive(Clone, Copy)]
+pub enum Out {
+    /// `[n, outputs]`
+    Floats(*mut f32),
+    /// `[n, outputs / 2 rounded up]` pairs of bf16
+    Pairs(*mut u32),
 }
 
-impl<L> Tiles<L> {
-    /// Every tile of the block, panel by panel.
-    ///
-    /// # Safety
-    /// There are as many rows to the left as `out` has, and panels for all of the layer's outputs; this
-    /// processor has what `tile` takes.
-    #[inline(always)]
-    unsafe fn multiply<V: Vector>(
-        &self,
-        linear: &PackedLinear,
-        out: &mut [f32],
-        activation: Option<Activation>,
-        tile: unsafe fn(Tile<L>),
-    ) {
-        let (outputs, width) = (linear.outputs, V::TILE_VECTORS * LANES);
-        let mut sums = Sums([0.0; LARGEST_TILE]);
-        for (panel, bias) in linear.bias.chunks_exact(width).enumerate() {
-            let rows_of_tile = V::TILE_ROWS * outputs;
-            for (index, out) in out.chunks_mut(rows_of_tile).enumerate() {
-                let rows = out.len() / outputs;
-                // SAFETY: the caller's: rows and panels are there; the sums have room for the largest
-                // tile.
-                unsafe {
-                    tile(Tile {
-                        rows,
-                        inputs: self.steps,
-                        left: self.left.add(index * V::TILE_ROWS * self.steps),
-                        stride: self.steps,
-                        panel: self.panels.add(panel * self.steps * width),
-                        out: sums.0.as_mut_ptr(),
-                    });
-                    let finish = Finish {
-                        sums: &sums,
-                        bias,
-                        out: out.as_mut_ptr(),
-                        first: panel * width,
-                        outputs,
-                        rows,
-                    };
-                    match activation {
-                        None => finish.with::<V, Identity>(),
-                        Some(Activation::Gelu) => finish.with::<V, Gelu>(),
-                        Some(Activation::GeluTanh) => finish.with::<V, GeluTanh>(),
-                        Some(Activation::Relu) => finish.with::<V, Relu>(),
-                        Some(Activation::Tanh) => finish.with::<V, Tanh>(),
-                        Some(Activation::Silu) => finish.with::<V, Silu>(),
+/// Rows of words past all panels, in tiles; bias, activation and rounding while a tile is hot.
+///
+/// # Safety
+/// `count` rows can be read at `rows` and written at `out`; the lanes are those of the layer's
+/// kernels.
+#[inline(always)]
+pub unsafe fn apply<L: Lanes>(
+    l: L,
+    linear: &PackedLinear,
+    rows: *const u32,
+    count: usize,
+    out: Out,
+    activation: Option<Activation>,
+) {
+    let words = linear.words();
+    let columns = L::PANEL * LANES;
+    let mut hot = [0.0f32; 8 * 3 * LANES];
+    for first_column in (0..linear.outputs).step_by(columns) {
+        let width = columns.min(linear.outputs - first_column);
+        for first in (0..count).step_by(L::HEIGHT) {
+            let height = L::HEIGHT.min(count - first);
+            // SAFETY: rows, panel and `hot` hold what the tile takes; columns beyond the outputs
+            // are the panel's padding, and are not written on.
+            unsafe {
+                let operands = Operands {
+                    words,
+                    a: rows.add(first * words),
+                    a_stride: words,
+                    b: linear.weights.as_ptr().add(first_column * words),
+                    b_stride: columns,
+                };
+                match linear.kernels.precision {
+                    Precision::F32 => {
+                        tile::<L, false>(l, operands, height, L::PANEL, hot.as_mut_ptr(), columns);
+                    }
+                    Precision::Bf16 => {
+                        tile::<L, true>(l, operands, height, L::PANEL, hot.as_mut_ptr(), columns);
+                    }
+                }
+                let bias = linear.bias.as_ptr().cast::<f32>().add(first_column);
+                finish(l, &mut hot, height, columns, bias, activation);
+                for row in 0..height {
+                    let hot = &hot[row * columns..][..width];
+                    match out {
+                        Out::Floats(out) => {
+                            let to = out.add((first + row) * linear.outputs + first_column);
+                            for start in (0..width).step_by(LANES) {
+                                let part = LANES.min(width - start);
+                                let values = l.load(hot.as_ptr().add(start));
+                                l.store_part(to.add(start), values, part);
+                            }
+                        }
+                        Out::Pairs(out) => {
+                            let stride = linear.outputs.div_ceil(2);
+                            let to = out.add((first + row) * stride).cast::<u16>();
+                            round_row(l, hot, to.add(first_column));
+                        }
                     }
                 }
             }
@@ -342,40 +261,39 @@ impl<L> Tiles<L> {
     }
 }
 
-/// What is done with a tile's sums: the bias is added, the function applied.
-struct Finish<'a> {
-    sums: &'a Sums,
-    bias: &'a [f32],
-    /// The first row of the tile in the output.
-    out: *mut f32,
-    /// The panel's first output.
-    first: usize,
-    outputs: usize,
-    rows: usize,
-}
-
-impl Finish<'_> {
-    /// # Safety
-    /// `out` has `rows` rows of `outputs` numbers, and the bias is as wide as the panel; this processor
-    /// has the instruction set.
-    #[inline(always)]
-    unsafe fn with<V: Vector, F: Function>(self) {
-        let width = V::TILE_VECTORS * LANES;
-        for vector in 0..V::TILE_VECTORS {
-            let first = self.first + vector * LANES;
-            if first >= self.outputs {
-                return;
-            }
-            let count = LANES.min(self.outputs - first);
-            // SAFETY: the caller's; what is written ends with the row.
-            unsafe {
-                let bias = V::load(self.bias.as_ptr().add(vector * LANES));
-                for row in 0..self.rows {
-                    let sum = V::load(self.sums.0.as_ptr().add(row * width + vector * LANES));
-                    let number = F::apply(sum.add(bias));
-                    store_some(number, self.out.add(row * self.outputs + first), count);
+/// Adds the bias and applies the activation.
+///
+/// # Safety
+/// `columns`, whole vectors, can be read at `bias`, and `hot` has `height` rows of them.
+#[inline(always)]
+unsafe fn finish<L: Lanes>(
+    l: L,
+    hot: &mut [f32],
+    height: usize,
+    columns: usize,
+    bias: *const f32,
+    activation: Option<Activation>,
+) {
+    macro_rules! each {
+        ($function:expr) => {
+            for row in hot.chunks_exact_mut(columns).take(height) {
+                for start in (0..columns).step_by(LANES) {
+                    // SAFETY: `start` stays below `columns`, whole vectors.
+                    unsafe {
+                        let at = row.as_mut_ptr().add(start);
+                        let value = l.add(l.load(at), l.load(bias.add(start)));
+                        l.store(at, $function(value));
+                    }
                 }
             }
-        }
+        };
+    }
+    match activation {
+        None => each!(|value| value),
+        Some(Activation::Gelu) => each!(|value| activate(l, Activation::Gelu, value)),
+        Some(Activation::GeluTanh) => each!(|value| activate(l, Activation::GeluTanh, value)),
+        Some(Activation::Relu) => each!(|value| activate(l, Activation::Relu, value)),
+        Some(Activation::Tanh) => each!(|value| activate(l, Activation::Tanh, value)),
+        Some(Activation::Silu) => each!(|value| activate(l, Activation::Silu, value)),
     }
 }

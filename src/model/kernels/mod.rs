@@ -1,18 +1,21 @@
-//! The arithmetic of a packed transformer encoder on CPUs.
+//! The arithmetic of a transformer encoder on CPUs, over tokens that stand packed: the rows of all
+//! texts of a batch in one matrix, without padding.
 //!
-//! Invariants:
+//! Three things hold, and the tests of this folder hold them:
 //!
-//! - Every number is computed in one order of operations, which depends on the model and on the text
-//!   that the number belongs to: not on the texts beside it, on where it stands, or on how rows are
-//!   blocked. A product adds its terms one by one, each by a fused multiply-add.
-//! - All instruction sets do the same operations in the same order, sixteen numbers at a time: as one
-//!   vector of AVX-512, as two of AVX2, or one after the other. So all of them give the same bits, and
-//!   so does bf16, whose dot products the portable path imitates.
-//! - Weights are packed once, for one instruction set and one precision, and shared by all workers.
+//! - A text's result has the same bits whatever stands beside it. Each element of a product is
+//!   accumulated over the inputs in their order, however many rows there are and wherever they lie.
+//! - All instruction sets give the same bits in f32. They share one source over [`lanes::Lanes`]:
+//!   sixteen lanes, fused multiply-adds, sums of lanes added up in the same halves. In bf16 the
+//!   portable twin imitates the processor's instructions.
+//! - Input that is not finite gives output that is not finite, of its own text only.
 //!
-//! `unsafe` code of the whole program is here: intrinsics, and pointers into slices whose lengths the
-//! safe functions around them have checked. [`Vector`](vector::Vector) is what an instruction set has to
-//! give; the portable one is its plain twin, and tests hold the others to it bit by bit.
+//! In bf16, linear layers round their inputs and weights to bf16 and sum in f32; attention, softmax,
+//! LayerNorm and activations are f32 throughout.
+//!
+//! [`Kernels`] is what a caller chooses; it looks at the processor once. Each operation is
+//! dispatched once, to a function that enables the instruction set and into which all the rest is
+//! inlined.
 
 #![allow(
     unsafe_code,
@@ -24,58 +27,69 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod brain_float;
+mod buffer;
+mod encoder;
 mod functions;
-mod layer;
+mod lanes;
 mod linear;
+mod peak;
 mod portable;
+mod product;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod vector;
 
+pub use encoder::{EncoderLayer, EncoderLayerWeights};
 pub use functions::Activation;
-pub use layer::{EncoderLayer, EncoderLayerWeights};
 pub use linear::PackedLinear;
+pub use peak::multiply_in_registers;
 pub use rows::{LayerNorm, mean_pool, normalize_rows};
 
-use vector::Operation;
+use buffer::Buffer;
+use lanes::Lanes;
 
 /// An instruction set that the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
-    /// AVX-512.
+    /// AVX-512 F, BW, DQ and VL.
     Avx512,
-    /// AVX2 with fused multiply-add.
+    /// AVX2 with FMA.
     Avx2,
-    /// Whatever the compiler makes of plain code.
+    /// Plain Rust, on every processor. Slow.
     Portable,
 }
 
 impl InstructionSet {
-    /// All of them, the fastest first.
+    /// From the fastest to the slowest.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
 
     /// The fastest that this processor has.
     pub fn best() -> Self {
-        let supported = Self::ALL.into_iter().find(|set| set.is_supported());
-        supported.unwrap_or(Self::Portable)
+        Self::ALL
+            .into_iter()
+            .find(|set| set.is_supported())
+            .unwrap_or(Self::Portable)
     }
 
     /// Whether this processor has it.
     pub fn is_supported(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 | Self::Avx2 => false,
             Self::Portable => true,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
         }
     }
 
-    /// Its name, as runs store it.
+    /// Its name in ledgers and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Avx512 => "avx512",
@@ -85,16 +99,16 @@ impl InstructionSet {
     }
 }
 
-/// What numbers products are made of. They are added up in f32 either way.
+/// What the products of linear layers are computed in. Sums are f32 in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// 32-bit floats.
+    /// Inputs and weights are f32.
     F32,
-    /// Both factors rounded to bf16, the upper half of an f32.
+    /// Inputs and weights are rounded to bf16.
     Bf16,
 }
 
-/// What computes: products of a precision, by an instruction set that this processor has.
+/// What computes: products of one precision by one instruction set of this processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernels {
     set: InstructionSet,
@@ -102,16 +116,15 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// `None` if this processor lacks what it takes: the instruction set, or of AVX-512 the dot
-    /// products of bf16. There is no bf16 on AVX2.
+    /// None if this processor lacks it, or if it does not exist: bf16 by AVX2.
     pub fn new(set: InstructionSet, precision: Precision) -> Option<Self> {
-        let has_products = match (set, precision) {
-            (_, Precision::F32) | (InstructionSet::Portable, Precision::Bf16) => true,
+        let computes = match (set, precision) {
+            (_, Precision::F32) | (InstructionSet::Portable, _) => true,
             #[cfg(target_arch = "x86_64")]
             (InstructionSet::Avx512, Precision::Bf16) => is_x86_feature_detected!("avx512bf16"),
-            (_, Precision::Bf16) => false,
+            _ => false,
         };
-        (set.is_supported() && has_products).then_some(Self { set, precision })
+        (set.is_supported() && computes).then_some(Self { set, precision })
     }
 
     /// The instruction set.
@@ -119,43 +132,80 @@ impl Kernels {
         self.set
     }
 
-    /// The precision.
+    /// The precision of products.
     pub fn precision(self) -> Precision {
         self.precision
     }
 
-    /// Runs an operation with this instruction set.
-    fn run<O: Operation>(self, operation: O) -> O::Output {
+    /// Vectors across a panel of packed weights.
+    fn panel(self) -> usize {
         match self.set {
-            // SAFETY: `new` has found that this processor has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe { avx512::run(operation) },
+            InstructionSet::Avx512 => avx512::Avx512::PANEL,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => avx2::Avx2::PANEL,
+            _ => portable::Portable::PANEL,
+        }
+    }
+
+    /// Runs an operation by this instruction set.
+    fn run(self, operation: impl Operation) {
+        match self.set {
+            // SAFETY: `new` found what these functions enable, and nothing else makes a Kernels.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => match self.precision {
+                Precision::F32 => unsafe { by_avx512(operation) },
+                Precision::Bf16 => unsafe { by_avx512_bf16(operation) },
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { avx2::run(operation) },
-            // SAFETY: it takes nothing.
-            _ => unsafe { operation.run::<portable::Portable>() },
+            InstructionSet::Avx2 => unsafe { by_avx2(operation) },
+            _ => operation.run(portable::Portable),
         }
     }
 }
 
-/// Buffers that a worker reuses from batch to batch.
-#[derive(Default)]
-pub struct Scratch {
-    queries: Vec<f32>,
-    attended: Vec<f32>,
-    projected: Vec<f32>,
-    intermediate: Vec<f32>,
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    scores: Vec<f32>,
-    halves: Vec<u32>,
+/// Something to be compiled for each instruction set. `run` must be inlined always.
+trait Operation {
+    fn run<L: Lanes>(self, lanes: L);
 }
 
-/// The first `length` numbers of a buffer, which grows if it has to.
-fn room<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
-    if buffer.len() < length {
-        buffer.resize(length, T::default());
-    }
-    &mut buffer[..length]
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn by_avx512(operation: impl Operation) {
+    // SAFETY: the caller has what this function enables.
+    operation.run(unsafe { avx512::Avx512::assume() });
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+fn by_avx512_bf16(operation: impl Operation) {
+    // SAFETY: the caller has what this function enables.
+    operation.run(unsafe { avx512::Avx512::assume() });
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn by_avx2(operation: impl Operation) {
+    // SAFETY: the caller has what this function enables.
+    operation.run(unsafe { avx2::Avx2::assume() });
+}
+
+/// Buffers that a worker reuses from batch to batch. They only grow.
+#[derive(Default)]
+pub struct Scratch {
+    /// Inputs of a linear layer, in bf16.
+    inputs: Buffer,
+    /// Queries, keys and values of some texts.
+    projected: Buffer,
+    /// Keys of one head, transposed.
+    keys: Buffer,
+    /// Scores of some queries.
+    scores: Buffer,
+    /// What attention gives, of some texts.
+    context: Buffer,
+    /// The widened rows of the feed-forward part.
+    intermediate: Buffer,
+    /// Rows before their residual is added.
+    narrowed: Buffer,
 }

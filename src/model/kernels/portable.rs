@@ -1,132 +1,115 @@
-//! Plain code: what the vectors of other instruction sets are held to.
+//! The twin in plain Rust that every instruction set is held against. It is slow.
 
-use super::brain_float::dot;
-use super::linear::{Tile, tile_body};
-use super::vector::{LANES, Vector};
+use super::lanes::{LANES, Lanes};
 
-/// Sixteen numbers in an array.
+/// Plain Rust.
 #[derive(Clone, Copy)]
-pub(super) struct Portable([f32; LANES]);
+pub struct Portable;
 
-impl Portable {
+#[inline(always)]
+fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
+    std::array::from_fn(f)
+}
+
+impl Lanes for Portable {
+    type Vector = [f32; LANES];
+    const HEIGHT: usize = 4;
+    const PANEL: usize = 1;
+
     #[inline(always)]
-    fn each(self, act: impl Fn(f32) -> f32) -> Self {
-        Self(self.0.map(act))
+    fn splat(self, value: f32) -> Self::Vector {
+        [value; LANES]
     }
-
     #[inline(always)]
-    fn both(mut self, other: Self, act: impl Fn(f32, f32) -> f32) -> Self {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
-            *mine = act(*mine, theirs);
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        // SAFETY: the caller's promise; arrays of f32 need no more alignment than f32.
+        unsafe { *from.cast() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: Self::Vector) {
+        // SAFETY: as for `load`.
+        unsafe { *to.cast() = value }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        each(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        each(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        each(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        each(|i| a[i] / b[i])
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        each(|i| a[i].mul_add(b[i], c[i]))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn round(self, value: Self::Vector) -> Self::Vector {
+        each(|i| value[i].round_ties_even())
+    }
+    #[inline(always)]
+    fn power_of_two(self, exponent: Self::Vector) -> Self::Vector {
+        each(|i| f32::from_bits(((exponent[i] as i32).wrapping_add(127) as u32) << 23))
+    }
+    #[inline(always)]
+    fn abs(self, value: Self::Vector) -> Self::Vector {
+        each(|i| value[i].abs())
+    }
+    #[inline(always)]
+    fn with_sign(self, magnitude: Self::Vector, sign: Self::Vector) -> Self::Vector {
+        each(|i| f32::from_bits(magnitude[i].to_bits() | (sign[i].to_bits() & 0x8000_0000)))
+    }
+    #[inline(always)]
+    unsafe fn dot_bf16(self, sums: Self::Vector, a: u32, b: *const u32) -> Self::Vector {
+        // SAFETY: the caller's promise.
+        each(|i| pair_products(sums[i], a, unsafe { *b.add(i) }))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut u16, value: Self::Vector) {
+        for (lane, value) in value.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(lane) = to_bf16(value) };
         }
-        self
     }
 }
 
-impl Vector for Portable {
-    const TILE_ROWS: usize = 4;
-    const TILE_VECTORS: usize = 1;
+/// What VDPBF16PS does in one lane: first the odd elements' product is added, then the even ones',
+/// each fused, denormals taken and given as zero.
+pub fn pair_products(sum: f32, a: u32, b: u32) -> f32 {
+    let odd = |word: u32| flush(f32::from_bits(word & 0xffff_0000));
+    let even = |word: u32| flush(f32::from_bits(word << 16));
+    let sum = flush(odd(a).mul_add(odd(b), flush(sum)));
+    flush(even(a).mul_add(even(b), sum))
+}
 
-    #[inline(always)]
-    unsafe fn splat(number: f32) -> Self {
-        Self([number; LANES])
+/// Rounds to bf16 as VCVTNEPS2BF16 does: to nearest, ties to even, denormals to zero.
+pub fn to_bf16(value: f32) -> u16 {
+    let bits = flush(value).to_bits();
+    if value.is_nan() {
+        return (bits >> 16) as u16 | 0x40;
     }
+    ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+}
 
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's: so many numbers may be read.
-        Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's: so many numbers may be written.
-        unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) };
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        self.both(other, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        self.both(other, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        self.both(other, |a, b| a * b)
-    }
-
-    #[inline(always)]
-    unsafe fn div(self, other: Self) -> Self {
-        self.both(other, |a, b| a / b)
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(mut self, factor: Self, term: Self) -> Self {
-        for ((number, factor), term) in self.0.iter_mut().zip(factor.0).zip(term.0) {
-            *number = number.mul_add(factor, term);
-        }
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn larger_or(self, other: Self) -> Self {
-        self.both(other, |a, b| if a > b { a } else { b })
-    }
-
-    #[inline(always)]
-    unsafe fn smaller_or(self, other: Self) -> Self {
-        self.both(other, |a, b| if a < b { a } else { b })
-    }
-
-    #[inline(always)]
-    unsafe fn abs(self) -> Self {
-        self.each(f32::abs)
-    }
-
-    #[inline(always)]
-    unsafe fn round(self) -> Self {
-        self.each(f32::round_ties_even)
-    }
-
-    #[inline(always)]
-    unsafe fn power_of_two(self) -> Self {
-        self.each(|number| f32::from_bits(((number as i32).wrapping_add(127) as u32) << 23))
-    }
-
-    unsafe fn tile(tile: Tile<f32>) {
-        // SAFETY: the caller's; the tile has no more rows than `TILE_ROWS`.
-        unsafe {
-            match tile.rows {
-                1 => tile_body::<Self, 1, 1>(tile),
-                2 => tile_body::<Self, 2, 1>(tile),
-                3 => tile_body::<Self, 3, 1>(tile),
-                _ => tile_body::<Self, 4, 1>(tile),
-            }
-        }
-    }
-
-    unsafe fn tile_of_pairs(tile: Tile<u32>) {
-        for row in 0..tile.rows {
-            let mut sums = [0.0_f32; LANES];
-            for input in 0..tile.inputs {
-                // SAFETY: the caller's: within the rows and the panel of the tile.
-                let (left, right) = unsafe {
-                    (
-                        *tile.left.add(row * tile.stride + input),
-                        tile.panel.add(input * LANES),
-                    )
-                };
-                for (lane, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: a row of the panel has `LANES` pairs.
-                    *sum = dot(*sum, left, unsafe { *right.add(lane) });
-                }
-            }
-            // SAFETY: the output has room for `LANES` numbers of each row.
-            unsafe { Self(sums).store(tile.out.add(row * LANES)) };
-        }
+fn flush(value: f32) -> f32 {
+    if value.is_subnormal() {
+        f32::from_bits(value.to_bits() & 0x8000_0000)
+    } else {
+        value
     }
 }

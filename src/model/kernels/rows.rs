@@ -1,39 +1,100 @@
-//! What is done with whole rows: LayerNorm, means, lengths.
+//! What is done to rows: LayerNorm, means over texts, division by the length.
 
-use super::Kernels;
-use super::vector::{LANES, Operation, Vector, load_some, store_some, sum_of};
+use super::lanes::{LANES, Lanes};
+use super::{Kernels, Operation};
 
-/// `(x − mean) / √(variance + epsilon) · weight + bias` over each row.
-#[derive(Clone, Debug)]
+// Macros and not functions of closures: a closure that is not inlined lacks the instruction set.
+
+/// Runs code for the start, the length (at most sixteen) and the address of each part of a row.
+macro_rules! each {
+    ($row:expr, |$start:pat_param, $count:ident, $at:ident| $body:expr) => {{
+        let row: &mut [f32] = $row;
+        let width = row.len();
+        let first = row.as_mut_ptr();
+        for start in (0..width).step_by(LANES) {
+            let ($start, $count) = (start, LANES.min(width - start));
+            let $at = first.wrapping_add(start);
+            $body;
+        }
+    }};
+}
+
+/// The sum over a row of what an expression, which takes `rest` to 0, makes of it.
+macro_rules! sum {
+    ($l:ident, $row:expr, $rest:expr, |$value:ident| $term:expr) => {{
+        let row: &[f32] = $row;
+        let mut total = $l.splat(0.0);
+        for start in (0..row.len()).step_by(LANES) {
+            let count = LANES.min(row.len() - start);
+            // SAFETY: the part is read as far as it goes.
+            let $value = unsafe { $l.load_part(row.as_ptr().add(start), count, $rest) };
+            total = $l.add(total, $term);
+        }
+        $l.sum(total)
+    }};
+}
+
+/// LayerNorm over rows, as `torch.nn.LayerNorm` defines it.
 pub struct LayerNorm {
     /// `[width]`
     pub weight: Vec<f32>,
     /// `[width]`
     pub bias: Vec<f32>,
-    /// What keeps it from dividing by zero.
+    /// Added to the variance.
     pub epsilon: f32,
 }
 
 impl LayerNorm {
-    /// `rows [rows, width]`, to which a residual of the same shape may be added first, in place.
+    /// rows = LayerNorm(rows + residual), both `[n, width]`.
     ///
     /// # Panics
-    /// If rows, residual, weight and bias do not go together.
+    /// If the shapes differ.
     pub fn forward(&self, kernels: Kernels, rows: &mut [f32], residual: Option<&[f32]>) {
         let width = self.weight.len();
-        assert!(
-            self.bias.len() == width && rows.len().is_multiple_of(width),
-            "rows of another width"
-        );
-        assert!(
-            residual.is_none_or(|residual| residual.len() == rows.len()),
-            "a residual of another shape"
-        );
+        assert_eq!(self.bias.len(), width, "shape of the bias");
+        assert_eq!(rows.len() % width, 0, "shape of the rows");
+        if let Some(residual) = residual {
+            assert_eq!(rows.len(), residual.len(), "shape of the residual");
+        }
         kernels.run(Normalize {
             norm: self,
             rows,
             residual,
         });
+    }
+
+    /// The same, inside another operation.
+    #[inline(always)]
+    pub fn apply<L: Lanes>(&self, l: L, rows: &mut [f32], residual: Option<&[f32]>) {
+        let width = self.weight.len();
+        for (index, row) in rows.chunks_exact_mut(width).enumerate() {
+            if let Some(residual) = residual {
+                let residual = &residual[index * width..][..width];
+                each!(row, |start, count, at| {
+                    // SAFETY: `each` stays inside the row, and the residual is as long.
+                    unsafe {
+                        let other = l.load_part(residual.as_ptr().add(start), count, 0.0);
+                        l.store_part(at, l.add(l.load_part(at, count, 0.0), other), count);
+                    }
+                });
+            }
+            let mean = sum!(l, row, 0.0, |value| value) / width as f32;
+            let squares = sum!(l, row, mean, |value| {
+                let difference = l.sub(value, l.splat(mean));
+                l.mul(difference, difference)
+            });
+            let scale = l.splat(1.0 / (squares / width as f32 + self.epsilon).sqrt());
+            each!(row, |start, count, at| {
+                // SAFETY: `each` stays inside the row, and weight and bias are as long.
+                unsafe {
+                    let weight = l.load_part(self.weight.as_ptr().add(start), count, 0.0);
+                    let bias = l.load_part(self.bias.as_ptr().add(start), count, 0.0);
+                    let value = l.sub(l.load_part(at, count, 0.0), l.splat(mean));
+                    let value = l.mul_add(l.mul(value, scale), weight, bias);
+                    l.store_part(at, value, count);
+                }
+            });
+        }
     }
 }
 
@@ -44,67 +105,16 @@ struct Normalize<'a> {
 }
 
 impl Operation for Normalize<'_> {
-    type Output = ();
-
     #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        let LayerNorm {
-            weight,
-            bias,
-            epsilon,
-        } = self.norm;
-        let width = weight.len();
-        for (index, row) in self.rows.chunks_exact_mut(width).enumerate() {
-            let row = row.as_mut_ptr();
-            // SAFETY: the caller's; `forward` has checked the shapes, and every access is to the first
-            // `width` numbers of a row, of the weight or of the bias.
-            unsafe {
-                let mut sum = V::splat(0.0);
-                for (start, count) in vectors(width) {
-                    let mut numbers: V = load_some(row.add(start), count);
-                    if let Some(residual) = self.residual {
-                        let residual = residual.as_ptr().add(index * width + start);
-                        numbers = numbers.add(load_some(residual, count));
-                        store_some(numbers, row.add(start), count);
-                    }
-                    sum = sum.add(numbers);
-                }
-                let mean = sum_of(sum) / width as f32;
-                let mut squares = V::splat(0.0);
-                for (start, count) in vectors(width) {
-                    let numbers: V = load_some(row.add(start), count);
-                    // Beyond the row there are no deviations.
-                    let means = [mean; LANES];
-                    let deviations = numbers.sub(load_some(means.as_ptr(), count));
-                    squares = deviations.mul_add(deviations, squares);
-                }
-                let variance = sum_of(squares) / width as f32;
-                let scale = V::splat(1.0 / (variance + epsilon).sqrt());
-                let mean = V::splat(mean);
-                for (start, count) in vectors(width) {
-                    let numbers: V = load_some(row.add(start), count);
-                    let weight: V = load_some(weight.as_ptr().add(start), count);
-                    let bias: V = load_some(bias.as_ptr().add(start), count);
-                    let normal = numbers.sub(mean).mul(scale);
-                    store_some(normal.mul_add(weight, bias), row.add(start), count);
-                }
-            }
-        }
+    fn run<L: Lanes>(self, l: L) {
+        self.norm.apply(l, self.rows, self.residual);
     }
 }
 
-/// Where vectors begin that cover so many numbers, and how many numbers each has.
-#[inline(always)]
-pub(super) fn vectors(width: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..width)
-        .step_by(LANES)
-        .map(move |start| (start, LANES.min(width - start)))
-}
-
-/// The mean of each text's tokens: of `hidden [tokens, width]` into `out [texts, width]`.
+/// The mean over each text's rows: from `[tokens, width]` to `[texts, width]`.
 ///
 /// # Panics
-/// If a text has no tokens, or the shapes do not go together.
+/// If the shapes do not fit the lengths.
 pub fn mean_pool(
     kernels: Kernels,
     hidden: &[f32],
@@ -112,12 +122,12 @@ pub fn mean_pool(
     lengths: &[usize],
     out: &mut [f32],
 ) {
-    let tokens: usize = lengths.iter().sum();
-    assert!(
-        hidden.len() == tokens * width && out.len() == lengths.len() * width,
-        "tokens of another shape"
+    assert_eq!(
+        hidden.len(),
+        lengths.iter().sum::<usize>() * width,
+        "shape of the rows"
     );
-    assert!(!lengths.contains(&0), "a text without tokens");
+    assert_eq!(out.len(), lengths.len() * width, "shape of the output");
     kernels.run(MeanPool {
         hidden,
         width,
@@ -134,67 +144,57 @@ struct MeanPool<'a> {
 }
 
 impl Operation for MeanPool<'_> {
-    type Output = ();
-
     #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        let width = self.width;
-        let mut text = self.hidden.as_ptr();
-        for (&length, out) in self.lengths.iter().zip(self.out.chunks_exact_mut(width)) {
-            // SAFETY: the caller's; `mean_pool` has checked that the lengths add up to the tokens.
-            unsafe {
-                let count_of_tokens = V::splat(length as f32);
-                for (start, count) in vectors(width) {
-                    let mut sum = V::splat(0.0);
-                    for token in 0..length {
-                        sum = sum.add(load_some(text.add(token * width + start), count));
-                    }
-                    let mean = sum.div(count_of_tokens);
-                    store_some(mean, out.as_mut_ptr().add(start), count);
+    fn run<L: Lanes>(self, l: L) {
+        let mut hidden = self.hidden;
+        for (&length, out) in self
+            .lengths
+            .iter()
+            .zip(self.out.chunks_exact_mut(self.width))
+        {
+            let (text, others) = hidden.split_at(length * self.width);
+            hidden = others;
+            each!(out, |start, count, at| {
+                let mut total = l.splat(0.0);
+                for row in text.chunks_exact(self.width) {
+                    // SAFETY: `each` stays inside the width of a row.
+                    total = l.add(total, unsafe {
+                        l.load_part(row.as_ptr().add(start), count, 0.0)
+                    });
                 }
-                text = text.add(length * width);
-            }
+                // SAFETY: `each` stays inside `out`.
+                unsafe { l.store_part(at, l.div(total, l.splat(length as f32)), count) };
+            });
         }
     }
 }
 
-/// Brings each row of `rows [rows, width]` to length one, in place; zeros stay zeros.
+/// Divides rows `[n, width]` by their L2 norms, or by 1e-12 if that is greater, as
+/// `torch.nn.functional.normalize` does.
 ///
 /// # Panics
-/// If there are no whole rows.
+/// If the slice is not whole rows.
 pub fn normalize_rows(kernels: Kernels, rows: &mut [f32], width: usize) {
-    assert!(rows.len().is_multiple_of(width), "rows of another width");
-    kernels.run(Scale { rows, width });
+    assert_eq!(rows.len() % width, 0, "shape of the rows");
+    kernels.run(Lengths { rows, width });
 }
 
-struct Scale<'a> {
+struct Lengths<'a> {
     rows: &'a mut [f32],
     width: usize,
 }
 
-impl Operation for Scale<'_> {
-    type Output = ();
-
+impl Operation for Lengths<'_> {
     #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        /// As torch.nn.functional.normalize has it.
-        const EPSILON: f32 = 1e-12;
+    fn run<L: Lanes>(self, l: L) {
         for row in self.rows.chunks_exact_mut(self.width) {
-            let numbers = row.as_mut_ptr();
-            // SAFETY: the caller's; every access is within the row.
-            unsafe {
-                let mut squares = V::splat(0.0);
-                for (start, count) in vectors(self.width) {
-                    let part: V = load_some(numbers.add(start), count);
-                    squares = part.mul_add(part, squares);
-                }
-                let length = sum_of(squares).sqrt();
-                let length = V::splat(if length < EPSILON { EPSILON } else { length });
-                for (start, count) in vectors(self.width) {
-                    let part: V = load_some(numbers.add(start), count);
-                    store_some(part.div(length), numbers.add(start), count);
-                }
-            }
+            let length = sum!(l, row, 0.0, |value| l.mul(value, value)).sqrt();
+            // Not f32::max, which would hide a NaN.
+            let length = l.splat(if length < 1e-12 { 1e-12 } else { length });
+            each!(row, |_, count, at| {
+                // SAFETY: `each` stays inside the row.
+                unsafe { l.store_part(at, l.div(l.load_part(at, count, 0.0), length), count) };
+            });
         }
     }
 }
