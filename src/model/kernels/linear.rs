@@ -274,26 +274,27 @@ unsafe fn finish<L: Lanes>(
     bias: *const f32,
     activation: Option<Activation>,
 ) {
+    // A macro and not a function of closures: a closure that is not inlined lacks the instruction set.
     macro_rules! each {
-        ($function:expr) => {
+        ($value:ident => $after:expr) => {
             for row in hot.chunks_exact_mut(columns).take(height) {
                 for start in (0..columns).step_by(LANES) {
                     // SAFETY: `start` stays below `columns`, whole vectors.
                     unsafe {
                         let at = row.as_mut_ptr().add(start);
-                        let value = l.add(l.load(at), l.load(bias.add(start)));
-                        l.store(at, $function(value));
+                        let $value = l.add(l.load(at), l.load(bias.add(start)));
+                        l.store(at, $after);
                     }
                 }
             }
         };
     }
     match activation {
-        None => each!(|value| value),
-        Some(Activation::Gelu) => each!(|value| activate(l, Activation::Gelu, value)),
-        Some(Activation::GeluTanh) => each!(|value| activate(l, Activation::GeluTanh, value)),
-        Some(Activation::Relu) => each!(|value| activate(l, Activation::Relu, value)),
-        Some(Activation::Tanh) => each!(|value| activate(l, Activation::Tanh, value)),
-        Some(Activation::Silu) => each!(|value| activate(l, Activation::Silu, value)),
+        None => each!(value => value),
+        Some(Activation::Gelu) => each!(value => activate(l, Activation::Gelu, value)),
+        Some(Activation::GeluTanh) => each!(value => activate(l, Activation::GeluTanh, value)),
+        Some(Activation::Relu) => each!(value => activate(l, Activation::Relu, value)),
+        Some(Activation::Tanh) => each!(value => activate(l, Activation::Tanh, value)),
+        Some(Activation::Silu) => each!(value => activate(l, Activation::Silu, value)),
     }
 }
