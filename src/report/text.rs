@@ -141,6 +141,11 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
 fn write_outputs(out: &mut String, report: &RunReport) -> fmt::Result {
     let outputs = &report.outputs;
     section(out, "predictions")?;
+    let is_of_vectors =
+        outputs.labels.is_empty() && outputs.scores.is_none() && outputs.values.is_none();
+    if is_of_vectors && report.counts.predicted > 0 {
+        line(out, "vectors", grouped(report.counts.predicted))?;
+    }
     for (label, count) in &outputs.labels {
         line(
             out,
@@ -240,7 +245,8 @@ fn section(out: &mut String, title: &str) -> fmt::Result {
 }
 
 fn line(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result {
-    writeln!(out, "    {name:<14}{value}")
+    // A long name, of a class, keeps its distance.
+    writeln!(out, "    {name:<13} {value}")
 }
 
 fn more(out: &mut String, length: usize) -> fmt::Result {
