@@ -114,11 +114,6 @@ impl TextEncoder {
         known.values().max().map_or(0, |id| *id as usize + 1)
     }
 
-    /// The longest text, in tokens.
-    pub fn max_length(&self) -> usize {
-        self.max_length
-    }
-
     /// About what a text takes until it is scored, in bytes: nobody knows before; few are of the
     /// greatest length.
     pub(super) fn bytes_per_text(&self) -> usize {

@@ -27,11 +27,6 @@ impl Buffer {
         }
     }
 
-    /// Words that there is room for.
-    pub fn words(&self) -> usize {
-        self.lines.len() * 16
-    }
-
     /// The first word.
     pub fn as_ptr(&self) -> *const u32 {
         self.lines.as_ptr().cast()

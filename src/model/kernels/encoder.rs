@@ -89,15 +89,6 @@ impl EncoderLayer {
         }
     }
 
-    /// Memory that the packed weights take.
-    pub fn bytes(&self) -> usize {
-        self.projection.bytes()
-            + self.attention_output.bytes()
-            + self.intermediate.bytes()
-            + self.output.bytes()
-            + 16 * self.width
-    }
-
     /// Takes the hidden state `[tokens, width]` through the layer, in place. `lengths` are the
     /// texts' tokens, in order; none is 0, and their sum is `tokens`.
     ///

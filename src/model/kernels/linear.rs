@@ -69,11 +69,6 @@ impl PackedLinear {
         self.outputs
     }
 
-    /// Memory that the packed weights take.
-    pub fn bytes(&self) -> usize {
-        4 * (self.weights.words() + self.bias.words())
-    }
-
     /// From rows `[n, inputs]` to `[n, outputs]`.
     ///
     /// # Panics
