@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Invocation, isolated_arguments, load_job, target, with_ledger};
 use crate::cli::{self, BackfillOptions};
-use crate::error::{self, Class, Failure};
+use crate::error::{Class, Failure};
 use crate::fault;
 use crate::interrupt::Interrupt;
 use crate::job::{Job, LogicalDate, SourceKind};
@@ -161,22 +161,19 @@ fn missing(
     range: Range,
     now: Timestamp,
 ) -> anyhow::Result<Vec<LogicalDate>> {
-    let missing = match target.open(Access::Read) {
-        Ok(mut ledger) => {
-            let missing = missing_dates(&mut ledger, &job.name, &job.schedule, range, now);
-            ledger.close()?;
-            missing?
-        }
+    let missing =
+        target.look(|ledger| missing_dates(ledger, &job.name, &job.schedule, range, now))?;
+    let Some(missing) = missing else {
         // No database yet: all of it is missing.
-        Err(failure) if error::classify(&failure) == Class::NoInput => {
-            let Some(first) = range.first else {
-                return Err(failure.context(
-                    "without --from, missing dates are counted from the job's first, and it has none",
-                ));
-            };
-            return Ok(range.expected(&job.schedule, first, now));
-        }
-        Err(failure) => return Err(failure),
+        let Some(first) = range.first else {
+            return Err(Failure::new(
+                Class::NoInput,
+                "without --from, missing dates are counted from the job's first, and there is no database yet",
+            )
+            .hint("give --from")
+            .into());
+        };
+        return Ok(range.expected(&job.schedule, first, now));
     };
     Ok(missing.into_iter().map(|missing| missing.date).collect())
 }
@@ -256,18 +253,16 @@ fn look(
         }
         Ok(planned)
     };
-    match with_ledger(target, Access::Read, |ledger| ledger.at_one_moment(known)) {
-        // No database yet: all of it is new.
-        Err(failure) if error::classify(&failure) == Class::NoInput => Ok(dates
-            .iter()
-            .map(|&date| PlannedDate {
-                date,
-                standing: Standing::New,
-                run: None,
-            })
-            .collect()),
-        outcome => outcome,
-    }
+    let planned = target.look(|ledger| ledger.at_one_moment(known))?;
+    // No database yet: all of it is new.
+    Ok(planned.unwrap_or_else(|| {
+        let new = |&date| PlannedDate {
+            date,
+            standing: Standing::New,
+            run: None,
+        };
+        dates.iter().map(new).collect()
+    }))
 }
 
 fn planned_table(job: &Job, planned: &[PlannedDate]) -> String {

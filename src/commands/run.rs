@@ -253,16 +253,9 @@ fn dry_run(
     terminal: &Terminal,
 ) -> anyhow::Result<u8> {
     let prepared = Prepared::new(job, date, request.limit, target, &request.interrupt)?;
-    let decision = match target.open(Access::Read) {
-        Ok(mut ledger) => {
-            let decision = decide(&mut ledger, &prepared, request.rescore.is_some());
-            ledger.close()?;
-            decision?
-        }
-        // No database yet is the one thing that a first run may lack.
-        Err(failure) if error::classify(&failure) == Class::NoInput => Decision::Plan,
-        Err(failure) => return Err(failure),
-    };
+    let decision = target
+        .look(|ledger| decide(ledger, &prepared, request.rescore.is_some()))?
+        .unwrap_or(Decision::Plan);
     let plan = plan::plan(
         job,
         &prepared,
@@ -308,13 +301,8 @@ fn dry_run(
 
 /// Records that a run would take from the queue.
 fn waiting(target: &Target, job: &Job, request: &Request) -> anyhow::Result<u64> {
-    let mut ledger = match target.open(Access::Read) {
-        Ok(ledger) => ledger,
-        Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(0),
-        Err(failure) => return Err(failure),
-    };
-    let records = ledger.pending_in_queue(&job.name)?;
-    ledger.close()?;
+    let records = target.look(|ledger| ledger.pending_in_queue(&job.name))?;
+    let records = records.unwrap_or(0);
     Ok(request.limit.map_or(records, |limit| limit.min(records)))
 }
 

@@ -10,7 +10,7 @@ use super::Ledger;
 use crate::database::Identifier;
 use crate::database::postgres::{Address, Limits, Pool, PostgresConnection};
 use crate::database::sqlite::{Mode, SqliteConnection, Turn, file_of};
-use crate::error::Failure;
+use crate::error::{self, Class, Failure};
 use crate::interrupt::Interrupt;
 
 /// Clocks of two hosts that agree this well are alike.
@@ -129,6 +129,26 @@ impl Target {
                 super::schema::prepare_postgres(connection, self.clone(), access)
             }
         }
+    }
+
+    /// What `look` finds in the ledger; `None` if there is no database yet, as before a first run.
+    ///
+    /// # Errors
+    /// As of [`Self::open`] but for nothing to read from, and those of `look`.
+    pub fn look<T>(
+        &self,
+        look: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
+        let mut ledger = match self.open(Access::Read) {
+            Ok(ledger) => ledger,
+            Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let seen = look(&mut ledger);
+        let closed = ledger.close();
+        let seen = seen?;
+        closed?;
+        Ok(Some(seen))
     }
 
     /// What time it is by the clock that counts: see [`Ledger::now`].

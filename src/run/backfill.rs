@@ -279,18 +279,10 @@ impl Crew<'_> {
     /// What became of a date with which there is nothing to do. A file is not kept from others for
     /// that.
     fn left_alone_without_a_turn(&self, date: LogicalDate) -> anyhow::Result<Option<DateOutcome>> {
-        let mut ledger = match self.target.open(Access::Read) {
-            Ok(ledger) => ledger,
-            Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        let looked = self.look_at(&mut ledger, date);
-        ledger.close()?;
-        let (standing, runs) = looked?;
-        Ok(match standing.is_to_be_scored() {
-            true => None,
-            false => Some(left_alone(date, standing, standing.run_of(&runs))),
-        })
+        let seen = self.target.look(|ledger| self.look_at(ledger, date))?;
+        Ok(seen
+            .filter(|(standing, _)| !standing.is_to_be_scored())
+            .map(|(standing, runs)| left_alone(date, standing, standing.run_of(&runs))))
     }
 
     fn look_at(

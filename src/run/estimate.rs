@@ -12,9 +12,8 @@ use super::input::Input;
 use super::memory::settings;
 use super::rehearsal::{MOST_RECORDS, Measured, rehearse};
 use super::start::Request;
-use crate::error::{self, Class};
 use crate::job::{Job, LogicalDate};
-use crate::ledger::{Access, Run, Target};
+use crate::ledger::{Run, Target};
 use crate::report::{RunReport, resources};
 use crate::source::parquet::column_bytes;
 
@@ -216,19 +215,8 @@ fn look(
     records: u64,
     workers: usize,
 ) -> anyhow::Result<Known> {
-    let mut ledger = match target.open(Access::Read) {
-        Ok(ledger) => ledger,
-        // No database yet is the one thing that a first run may lack.
-        Err(failure) if error::classify(&failure) == Class::NoInput => {
-            return Ok(Known {
-                decision: Decision::Plan,
-                done: 0,
-                earlier: None,
-            });
-        }
-        Err(failure) => return Err(failure),
-    };
-    let looked = decide(&mut ledger, prepared, rescore).and_then(|decision| {
+    let known = target.look(|ledger| {
+        let decision = decide(ledger, prepared, rescore)?;
         let done = match &decision {
             Decision::Resume(Run { run_id, .. }) => ledger.progress(*run_id)?.records,
             Decision::Done(_) | Decision::Plan => 0,
@@ -239,9 +227,12 @@ fn look(
             done,
             earlier: earlier(&reports, prepared, records, workers),
         })
-    });
-    ledger.close()?;
-    looked
+    })?;
+    Ok(known.unwrap_or(Known {
+        decision: Decision::Plan,
+        done: 0,
+        earlier: None,
+    }))
 }
 
 /// How fast runs were that one process did as a whole, on this host, with this model, as many workers
@@ -290,16 +281,8 @@ fn size(job: &Job, prepared: &Prepared, target: &Target) -> anyhow::Result<(u64,
             Ok((expected.rows, Some(expected.bytes)))
         }
         Input::Queue(_) => {
-            let mut ledger = match target.open(Access::Read) {
-                Ok(ledger) => ledger,
-                Err(failure) if error::classify(&failure) == Class::NoInput => {
-                    return Ok((0, None));
-                }
-                Err(failure) => return Err(failure),
-            };
-            let records = ledger.pending_in_queue(&job.name)?;
-            ledger.close()?;
-            Ok((records, None))
+            let records = target.look(|ledger| ledger.pending_in_queue(&job.name))?;
+            Ok((records.unwrap_or(0), None))
         }
     }
 }

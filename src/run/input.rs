@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::database::postgres::{Address, Limits, Pool};
 use crate::database::read_url;
-use crate::error::{self, Class, Failure};
+use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::job::{ColumnType, Job, LogicalDate, PostgresRelation, PostgresSource, SourceKind};
 use crate::ledger::{Access, Ledger, ShardSlice, Target, queue_ids};
@@ -45,7 +45,8 @@ impl QueueInput {
     /// # Errors
     /// The database's.
     pub fn waiting(&self, job: &str) -> anyhow::Result<u64> {
-        self.look(|ledger| ledger.pending_in_queue(job))
+        let pending = self.target.look(|ledger| ledger.pending_in_queue(job))?;
+        Ok(pending.unwrap_or(0))
     }
 
     /// Keys of the first `limit` rows that a run of the job would take.
@@ -53,22 +54,10 @@ impl QueueInput {
     /// # Errors
     /// The database's.
     pub fn first_waiting(&self, job: &str, limit: u64) -> anyhow::Result<Vec<i64>> {
-        self.look(|ledger| ledger.first_in_queue(job, limit))
-    }
-
-    fn look<T: Default>(
-        &self,
-        look: impl FnOnce(&mut Ledger) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        let mut ledger = match self.target.open(Access::Read) {
-            Ok(ledger) => ledger,
-            // A file that the first run creates.
-            Err(failure) if error::classify(&failure) == Class::NoInput => return Ok(T::default()),
-            Err(failure) => return Err(failure),
-        };
-        let seen = look(&mut ledger)?;
-        ledger.close()?;
-        Ok(seen)
+        let first = self
+            .target
+            .look(|ledger| ledger.first_in_queue(job, limit))?;
+        Ok(first.unwrap_or_default())
     }
 }
 
