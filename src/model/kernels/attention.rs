@@ -129,7 +129,8 @@ impl Text {
                         b_stride: columns,
                     };
                     let to = scores.add(row * padded + column);
-                    tile::<L, false>(l, operands, height, L::PANEL, to, padded);
+                    let vectors = (self.length - column).div_ceil(LANES).min(L::PANEL);
+                    tile::<L, false>(l, operands, height, vectors, to, padded);
                 }
             }
             for (row, inverse) in inverses.iter_mut().enumerate().take(queries) {
