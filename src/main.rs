@@ -6,7 +6,7 @@ use clap::Parser;
 use lamplighter::cli::Cli;
 use lamplighter::interrupt::Interrupt;
 use lamplighter::terminal::Terminal;
-use lamplighter::{commands, error, model};
+use lamplighter::{commands, error};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 fn main() -> ExitCode {
@@ -23,7 +23,6 @@ fn main() -> ExitCode {
             return ExitCode::from(exit_code);
         }
     };
-    model::numerics::confine_products_to_their_thread();
     let terminal = Terminal::new(&cli.global);
     let outcome =
         Interrupt::listen().and_then(|interrupt| commands::dispatch(cli, &terminal, &interrupt));

@@ -421,7 +421,11 @@ fn look_at_unfinished(request: &Request<'_>, target: &Target, section: &mut Sect
     let Some(runs) = section.settle(ITEM, runs) else {
         return;
     };
-    let here = numerics::path();
+    let here = numerics::instruction_set().map_err(Into::into);
+    let Some(here) = section.settle(ITEM, here) else {
+        return;
+    };
+    let here = here.as_str();
     let strange = runs.iter().find(|run| run.numerics != here);
     if let Some(run) = strange {
         let name = run.name();

@@ -33,14 +33,15 @@ pub(super) fn look(request: &Request<'_>, looked: &Looked, seen: &Seen, list: &m
     look_at_temporary(looked, &mut section);
     look_at_clock(seen, &mut section);
     let cores = available_parallelism().map_or(1, usize::from);
-    section.passed(
-        "processor",
-        format!(
-            "{} for this process, products by {}",
-            count(cores as u64, "core"),
-            numerics::path()
-        ),
-    );
+    const PROCESSOR: &str = "processor";
+    if let Some(set) = section.settle(PROCESSOR, numerics::instruction_set().map_err(Into::into)) {
+        let cores = count(cores as u64, "core");
+        let products = set.as_str();
+        section.passed(
+            PROCESSOR,
+            format!("{cores} for this process, products by {products}"),
+        );
+    }
 }
 
 fn look_at_memory(request: &Request<'_>, looked: &Looked, section: &mut Section<'_>) {

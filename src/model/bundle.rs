@@ -10,9 +10,9 @@ use anyhow::Context;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::activation::Activation;
 use super::bert::config::Config;
 use super::bert::{Bert, Ending, Pooling, check_fit};
+use super::kernels::Activation;
 use super::mlp::Mlp;
 use super::network::{Capacity, Network};
 use super::numerics;
@@ -302,12 +302,14 @@ fn build_mlp(
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(Failure::config(format!("feature `{}` is listed twice", twice[0])).into());
     }
+    let kernels = numerics::kernels(reference.precision)?;
     let head = head(spec, reference, None)?;
     let network = Mlp::load(
         &features,
         &mlp.hidden,
         mlp.activation,
         head.width(),
+        kernels,
         &mut weights,
     )?;
     weights.finish()?;
@@ -315,7 +317,7 @@ fn build_mlp(
         encoder: Encoder::Table(TableEncoder::new(features)),
         network: Network::Mlp(network),
         head,
-        numerics: numerics::path(),
+        numerics: kernels.instruction_set().as_str(),
     })
 }
 

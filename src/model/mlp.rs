@@ -4,21 +4,17 @@
 //! `embeddings.{column}.weight [1 + categories, dim]`.
 
 use candle_core::{Device, Tensor};
-use candle_nn::{Embedding, Linear, Module};
+use candle_nn::{Embedding, Module};
 
-use super::activation::Activation;
+use super::kernels::{Activation, Kernels, PackedLinear};
+use super::ops::{Project, numbers};
 use super::weights::Weights;
 use crate::features::spec::{Feature, FeatureKind};
-
-/// Inner dimension up to which a matrix product adds up in one go on every host. Beyond it, the
-/// product's blocks follow the host's cache sizes, and with them the rounding; so wider layers are
-/// cut into slices of this width, added in order.
-const MAX_INNER: usize = 512;
 
 /// A multilayer perceptron over encoded features.
 pub struct Mlp {
     pieces: Vec<Piece>,
-    layers: Vec<SlicedLinear>,
+    layers: Vec<PackedLinear>,
     activation: Activation,
 }
 
@@ -40,6 +36,7 @@ impl Mlp {
         hidden: &[usize],
         activation: Activation,
         outputs: usize,
+        kernels: Kernels,
         weights: &mut Weights,
     ) -> anyhow::Result<Self> {
         let pieces = load_pieces(features, weights)?;
@@ -48,7 +45,8 @@ impl Mlp {
         for (index, width) in hidden.iter().copied().chain([outputs]).enumerate() {
             let weight = weights.take(&format!("layers.{index}.weight"), &[width, inputs])?;
             let bias = weights.take(&format!("layers.{index}.bias"), &[width])?;
-            layers.push(SlicedLinear::new(&weight, bias)?);
+            let (weight, bias) = (numbers(&weight)?, numbers(&bias)?);
+            layers.push(PackedLinear::new(kernels, &weight, &bias, inputs));
             inputs = width;
         }
         Ok(Self {
@@ -61,8 +59,7 @@ impl Mlp {
     /// Logits `[rows, outputs]` of a batch: `dense [rows, dense width]` and
     /// `codes [rows, embedded features]`, as [`crate::features::Encoder`] lays them out.
     ///
-    /// A row's logits depend on the row and on the number of rows, not on the other rows or on
-    /// its place among them.
+    /// A row's logits depend on the row alone.
     ///
     /// # Errors
     /// Only if the batch does not fit the network.
@@ -70,21 +67,20 @@ impl Mlp {
         let mut hidden = self.assemble(dense, codes)?;
         let last = self.layers.len() - 1;
         for (index, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(&hidden)?;
-            if index < last {
-                hidden = self.activation.forward(&hidden)?;
-            }
+            hidden = hidden.apply_op1_no_bwd(&Project {
+                linear: layer,
+                activation: (index < last).then_some(self.activation),
+            })?;
         }
         Ok(hidden)
     }
 
     /// Numbers in all tensors.
     pub fn parameters(&self) -> u64 {
-        let layers = self.layers.iter().flat_map(|layer| &layer.slices);
-        let in_layers = layers.map(|slice| {
-            let bias = slice.bias().map_or(0, Tensor::elem_count);
-            slice.weight().elem_count() + bias
-        });
+        let in_layers = self
+            .layers
+            .iter()
+            .map(|layer| (layer.inputs() + 1) * layer.outputs());
         let in_tables = self.pieces.iter().map(|piece| match piece {
             Piece::Dense { .. } => 0,
             Piece::Embedded { table, .. } => table.embeddings().elem_count(),
@@ -92,16 +88,12 @@ impl Mlp {
         in_layers.chain(in_tables).sum::<usize>() as u64
     }
 
-    /// Numbers that a row takes on its way through: the input vector and what each layer makes of
-    /// it, before and after the activation.
+    /// Numbers that a row takes on its way through: the input vector and what each layer makes of it.
     pub fn activations(&self) -> u64 {
-        let rest = self.layers.iter().map(|layer| {
-            let outputs = layer
-                .slices
-                .first()
-                .map_or(0, |slice| slice.weight().dims()[0]);
-            layer.inputs + 2 * outputs
-        });
+        let rest = self
+            .layers
+            .iter()
+            .map(|layer| layer.inputs() + layer.outputs());
         rest.sum::<usize>() as u64
     }
 
@@ -170,43 +162,4 @@ fn load_pieces(features: &[Feature], weights: &mut Weights) -> anyhow::Result<Ve
         }
     }
     Ok(pieces)
-}
-
-/// A linear layer whose products never exceed [`MAX_INNER`].
-struct SlicedLinear {
-    slices: Vec<Linear>,
-    inputs: usize,
-}
-
-impl SlicedLinear {
-    fn new(weight: &Tensor, bias: Tensor) -> candle_core::Result<Self> {
-        let inputs = weight.dim(1)?;
-        let mut bias = Some(bias);
-        let slices = (0..inputs)
-            .step_by(MAX_INNER)
-            .map(|start| {
-                let width = MAX_INNER.min(inputs - start);
-                let slice = weight.narrow(1, start, width)?.contiguous()?;
-                Ok(Linear::new(slice, bias.take()))
-            })
-            .collect::<candle_core::Result<_>>()?;
-        Ok(Self { slices, inputs })
-    }
-
-    fn forward(&self, input: &Tensor) -> candle_core::Result<Tensor> {
-        if let [only] = self.slices.as_slice() {
-            return only.forward(input);
-        }
-        let mut sum: Option<Tensor> = None;
-        for (index, slice) in self.slices.iter().enumerate() {
-            let start = index * MAX_INNER;
-            let width = MAX_INNER.min(self.inputs - start);
-            let part = slice.forward(&input.narrow(1, start, width)?.contiguous()?)?;
-            sum = Some(match sum {
-                None => part,
-                Some(sum) => (sum + part)?,
-            });
-        }
-        sum.ok_or_else(|| candle_core::Error::Msg("a layer without inputs".to_owned()))
-    }
 }

@@ -3,25 +3,25 @@
 //! [`bundle`] reads a bundle's files once, hashes the very bytes it then loads, and refuses
 //! whatever `model.toml` does not account for. [`mlp`] and [`bert`] are the architectures, [`network`]
 //! is either. [`outputs`] turns what a network gives into labels, scores, values and vectors.
-//! [`kernels`] are the products that processors are good at, and [`numerics`] decides which of them
-//! this host computes with, on how many threads (one). [`untrained`] writes weights that are zeros.
+//! [`kernels`] are the products that processors are good at, `ops` makes them operations of candle's,
+//! and [`numerics`] decides which of them this host computes with. [`untrained`] writes weights that are zeros.
 //! [`vectors`] is what a bundle expects of itself.
 
-pub mod activation;
 pub mod bert;
 pub mod bundle;
 pub mod kernels;
 pub mod mlp;
 pub mod network;
 pub mod numerics;
+mod ops;
 pub mod outputs;
 pub mod untrained;
 pub mod vectors;
 pub mod weights;
 
-pub use activation::Activation;
 pub use bert::Bert;
 pub use bundle::{Bundle, Task};
+pub use kernels::Activation;
 pub use mlp::Mlp;
 pub use network::{Capacity, Network};
 pub use outputs::Head;

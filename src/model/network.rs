@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use super::bert::Bert;
 use super::mlp::Mlp;
+use super::ops::numbers;
 use crate::error::Failure;
 use crate::features::{Rows, Table};
 
 /// What one forward pass takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capacity {
-    /// So many rows, the last ones zeros if there are fewer.
+    /// So many rows at most.
     Rows(usize),
     /// So many tokens at most, but at least one text.
     Tokens(usize),
@@ -50,43 +51,24 @@ impl Network {
         }
     }
 
-    /// What the network makes of some neighbouring rows, row-major. What a row comes to depends on
-    /// the row and the capacity, not on the rows beside it.
+    /// What the network makes of some neighbouring rows, row-major. What a row comes to depends on the
+    /// row alone.
     ///
     /// # Errors
     /// The rows are of another kind than the network takes, or do not fit it.
-    pub fn forward(
-        &self,
-        rows: &Rows,
-        range: Range<usize>,
-        capacity: Capacity,
-    ) -> anyhow::Result<Vec<f32>> {
+    pub fn forward(&self, rows: &Rows, range: Range<usize>) -> anyhow::Result<Vec<f32>> {
         match (self, rows) {
-            (Self::Mlp(mlp), Rows::Table(table)) => {
-                Ok(forward_padded(mlp, table, range, capacity.size())?)
-            }
+            (Self::Mlp(mlp), Rows::Table(table)) => Ok(forward_table(mlp, table, range)?),
             (Self::Bert(bert), Rows::Tokens(tokens)) => Ok(bert.forward(tokens, range)?),
             _ => Err(Failure::internal("rows are of another kind than the network takes").into()),
         }
     }
 }
 
-/// The products' shapes, and with them their bits, never vary.
-fn forward_padded(
-    mlp: &Mlp,
-    table: &Table,
-    range: Range<usize>,
-    capacity: usize,
-) -> candle_core::Result<Vec<f32>> {
-    let mut dense = vec![0.0; capacity * table.dense_width];
-    let mut codes = vec![0; capacity * table.code_width];
-    let given = &table.dense[range.start * table.dense_width..range.end * table.dense_width];
-    dense[..given.len()].copy_from_slice(given);
-    let given = &table.codes[range.start * table.code_width..range.end * table.code_width];
-    codes[..given.len()].copy_from_slice(given);
-    let (dense, codes) = Mlp::batch(capacity, dense, codes)?;
-    mlp.forward(&dense, &codes)?
-        .narrow(0, 0, range.len())?
-        .flatten_all()?
-        .to_vec1()
+fn forward_table(mlp: &Mlp, table: &Table, range: Range<usize>) -> candle_core::Result<Vec<f32>> {
+    let of = |width: usize| range.start * width..range.end * width;
+    let dense = table.dense[of(table.dense_width)].to_vec();
+    let codes = table.codes[of(table.code_width)].to_vec();
+    let (dense, codes) = Mlp::batch(range.len(), dense, codes)?;
+    numbers(&mlp.forward(&dense, &codes)?)
 }

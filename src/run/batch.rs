@@ -69,7 +69,7 @@ impl Batch {
     ) -> anyhow::Result<Vec<f32>> {
         let ids = self.record_ids[rows.clone()].iter().map(String::as_str);
         fault::strike(Place::Infer, ids).map_err(anyhow::Error::msg)?;
-        network.forward(&self.rows, rows, self.capacity)
+        network.forward(&self.rows, rows)
     }
 
     pub(super) fn dead_letter(

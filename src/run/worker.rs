@@ -1,8 +1,7 @@
 //! What one thread does to one shard: read, validate, encode, infer.
 //!
 //! A worker turns a shard into [`Results`] and touches nothing else. Records that pass
-//! validation fill batches of fixed capacity, the last one padded with zeros, so that the products'
-//! shapes, and with them their bits, never vary. One bad record never costs its neighbours: rows whose
+//! validation fill batches of fixed capacity. One bad record never costs its neighbours: rows whose
 //! validation panics, and a batch that fails or panics, are halved until the record at fault stands
 //! alone. What ends the whole process is for [`isolate`](super::isolate).
 

@@ -1,17 +1,16 @@
-//! Law 4: a prediction depends on record, bundle, precision, batch capacity and instruction set,
-//! and on nothing else.
+//! Law 4: a prediction depends on record, bundle and precision, and on nothing else.
 
 use std::path::PathBuf;
 
 use lamplighter::features::{FeatureKind, Rows, Table};
 use lamplighter::job::ModelReference;
-use lamplighter::model::{Bundle, Capacity, Mlp, numerics};
+use lamplighter::model::kernels::InstructionSet;
+use lamplighter::model::{Bundle, Mlp};
 use proptest::prelude::*;
 
 use crate::harness::{Ended, Workspace, repository};
 
 fn fixture_bundle(name: &str) -> Bundle {
-    numerics::confine_products_to_their_thread();
     let directory: PathBuf = repository().join("fixtures/models").join(name);
     Bundle::load(&ModelReference::of(&directory)).expect("the bundle")
 }
@@ -63,10 +62,7 @@ fn bits_at(
         }
     }
     let rows = Rows::Table(table);
-    let logits = bundle
-        .network
-        .forward(&rows, 0..capacity, Capacity::Rows(capacity))
-        .expect("logits");
+    let logits = bundle.network.forward(&rows, 0..capacity).expect("logits");
     let width = bundle.head.width();
     logits[position * width..(position + 1) * width]
         .iter()
@@ -94,13 +90,14 @@ proptest! {
     }
 }
 
-/// A network wider than what a matrix product adds up in one go.
+/// A network wider than a block of a matrix product, whose blocks elsewhere follow the host's caches.
 #[test]
 fn wide_layers_are_summed_in_a_fixed_order() {
     use candle_core::{Device, Tensor};
     use lamplighter::features::TableEncoder;
     use lamplighter::features::spec::{Feature, OutOfRange};
     use lamplighter::model::Activation;
+    use lamplighter::model::kernels::{Kernels, Precision};
     use lamplighter::model::weights::Weights;
 
     let inputs = 1100;
@@ -134,7 +131,8 @@ fn wide_layers_are_summed_in_a_fixed_order() {
     let path = workspace.path("wide.safetensors");
     candle_core::safetensors::save(&tensors, &path).unwrap();
     let mut weights = Weights::parse(&std::fs::read(&path).unwrap(), "wide").unwrap();
-    let network = Mlp::load(&features, &[], Activation::Relu, 1, &mut weights).unwrap();
+    let kernels = Kernels::new(InstructionSet::best(), Precision::F32).unwrap();
+    let network = Mlp::load(&features, &[], Activation::Relu, 1, kernels, &mut weights).unwrap();
     weights.finish().unwrap();
     assert_eq!(TableEncoder::new(features).no_rows().dense_width, inputs);
 
@@ -165,21 +163,34 @@ fn wide_layers_are_summed_in_a_fixed_order() {
 
 /// Scores the flights with these further arguments and returns every prediction's bits.
 fn flights(arguments: &[&str]) -> std::collections::BTreeMap<String, String> {
+    flights_on(InstructionSet::best(), arguments)
+}
+
+fn flights_on(
+    set: InstructionSet,
+    arguments: &[&str],
+) -> std::collections::BTreeMap<String, String> {
     let workspace = Workspace::new();
     let database = format!("sqlite://{}", workspace.path("lamplighter.db").display());
     let mut all = vec!["run", "jobs/flight-delay.toml", "--database", &database];
     all.extend_from_slice(arguments);
-    Ended::of(workspace.command(&all).current_dir(repository())).expect(0);
+    let mut command = workspace.command(&all);
+    command
+        .current_dir(repository())
+        .env("LAMPLIGHTER_NUMERICS", set.as_str());
+    Ended::of(&mut command).expect(0);
+    assert_eq!(workspace.value("SELECT numerics FROM runs"), set.as_str());
     workspace.prediction_bits(1)
 }
 
 #[test]
-fn workers_shards_and_chunks_do_not_change_a_bit() {
+fn workers_shards_batches_and_chunks_do_not_change_a_bit() {
     let reference = flights(&["--workers", "1"]);
     assert!(reference.len() > 50_000);
-    let variants: [&[&str]; 4] = [
+    let variants: [&[&str]; 5] = [
         &["--workers", "2"],
         &["--workers", "4"],
+        &["--set", "run.batch_size=7"],
         &["--workers", "3", "--set", "run.shard_size=1777"],
         &["--workers", "2", "--set", "run.max_memory=1MiB"],
     ];
@@ -189,5 +200,15 @@ fn workers_shards_and_chunks_do_not_change_a_bit() {
             reference == flights(variant),
             "{variant:?} changes predictions"
         );
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let plain = flights_on(InstructionSet::Portable, &[]);
+    assert!(plain.len() > 50_000);
+    let sets = [InstructionSet::Avx512, InstructionSet::Avx2];
+    for set in sets.into_iter().filter(|set| set.is_supported()) {
+        assert!(plain == flights_on(set, &[]), "{set:?} changes predictions");
     }
 }

@@ -8,8 +8,9 @@ use candle_nn::ops::softmax_last_dim;
 use candle_nn::{LayerNorm, Linear};
 
 use super::checkpoint::{self, Classifier};
-use super::config::{Config, HiddenActivation};
+use super::config::Config;
 use super::{Ending, Pooling, Tables, between};
+use crate::model::kernels::Activation;
 
 /// An encoder's layers, and its head if it has one.
 pub(super) struct Encoder {
@@ -28,12 +29,12 @@ struct Layer {
     output: Linear,
     output_norm: LayerNorm,
     heads: usize,
-    activation: HiddenActivation,
+    activation: Activation,
 }
 
 struct Head {
     dense: Linear,
-    between: HiddenActivation,
+    between: Activation,
     output: Linear,
 }
 
@@ -138,13 +139,13 @@ impl Layer {
     }
 }
 
-fn apply(activation: HiddenActivation, numbers: &Tensor) -> candle_core::Result<Tensor> {
+fn apply(activation: Activation, numbers: &Tensor) -> candle_core::Result<Tensor> {
     match activation {
-        HiddenActivation::Gelu => numbers.gelu_erf(),
-        HiddenActivation::GeluTanh => numbers.gelu(),
-        HiddenActivation::Relu => numbers.relu(),
-        HiddenActivation::Silu => numbers.silu(),
-        HiddenActivation::Tanh => numbers.tanh(),
+        Activation::Gelu => numbers.gelu_erf(),
+        Activation::GeluTanh => numbers.gelu(),
+        Activation::Relu => numbers.relu(),
+        Activation::Silu => numbers.silu(),
+        Activation::Tanh => numbers.tanh(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::error::Failure;
+use crate::model::kernels::Activation;
 
 /// How the tensors of a checkpoint are named, and what stands at its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,26 +17,6 @@ pub enum Family {
     Roberta,
     /// DistilBERT: no token types, no pooler.
     DistilBert,
-}
-
-/// The function within a layer. The names are those of `config.json`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum HiddenActivation {
-    /// x · Φ(x), exact (by erf).
-    #[serde(rename = "gelu")]
-    Gelu,
-    /// The approximation of it by tanh.
-    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
-    GeluTanh,
-    /// max(0, x)
-    #[serde(rename = "relu")]
-    Relu,
-    /// x · sigmoid(x)
-    #[serde(rename = "silu", alias = "swish")]
-    Silu,
-    /// tanh(x)
-    #[serde(rename = "tanh")]
-    Tanh,
 }
 
 /// `config.json`. What it says beside this has no part in scoring: dropouts, caches, versions.
@@ -50,7 +31,7 @@ struct Written {
     #[serde(alias = "hidden_dim")]
     intermediate_size: usize,
     #[serde(alias = "activation")]
-    hidden_act: HiddenActivation,
+    hidden_act: Activation,
     vocab_size: usize,
     max_position_embeddings: usize,
     #[serde(default)]
@@ -79,7 +60,7 @@ pub struct Config {
     /// Width between a layer's two halves.
     pub intermediate: usize,
     /// Function between them.
-    pub activation: HiddenActivation,
+    pub activation: Activation,
     /// Rows of the word embeddings.
     pub vocabulary: usize,
     /// Rows of the position embeddings.

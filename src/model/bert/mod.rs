@@ -18,9 +18,10 @@ use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use self::checkpoint::{Checkpoint, Classifier};
-use self::config::{Config, Family, HiddenActivation};
+use self::config::{Config, Family};
 use self::packed::Packed;
-use super::kernels::Kernels;
+use super::kernels::{Activation, Kernels};
+use super::ops::numbers;
 use super::weights::Weights;
 use crate::error::Failure;
 use crate::features::Tokens;
@@ -158,7 +159,7 @@ impl Bert {
                     positions: &positions,
                     lengths: &lengths,
                 };
-                ops::numbers(&encoder.forward(&self.tables, &packed, self.ending)?)
+                numbers(&encoder.forward(&self.tables, &packed, self.ending)?)
             }
             Layers::ByCandle(encoder) => {
                 let mut start = 0;
@@ -167,7 +168,7 @@ impl Bert {
                     let text = start..start + length;
                     let text = (&ids[text.clone()], &types[text.clone()], &positions[text]);
                     let outputs = encoder.forward(&self.tables, text, self.ending)?;
-                    all.extend(ops::numbers(&outputs)?);
+                    all.extend(numbers(&outputs)?);
                     start += length;
                 }
                 Ok(all)
@@ -206,10 +207,10 @@ impl Bert {
 }
 
 /// The function between the two layers of a family's head.
-fn between(family: Family) -> HiddenActivation {
+fn between(family: Family) -> Activation {
     match family {
-        Family::Bert | Family::Roberta => HiddenActivation::Tanh,
-        Family::DistilBert => HiddenActivation::Relu,
+        Family::Bert | Family::Roberta => Activation::Tanh,
+        Family::DistilBert => Activation::Relu,
     }
 }
 

@@ -1,33 +1,9 @@
-//! Our kernels as operations of candle's, over candle's tensors.
+//! The kernels of encoders as operations of candle's, over candle's tensors.
 
-use std::cell::RefCell;
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, InplaceOp1, Layout, Shape, bail};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, InplaceOp1, Layout, Shape, Tensor, bail};
-
-use crate::model::kernels::{
-    Activation, EncoderLayer, Kernels, LayerNorm, PackedLinear, Scratch, mean_pool, normalize_rows,
-};
-
-thread_local! {
-    /// Buffers of this worker: operations have none of their own, since all workers share them.
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-fn with_scratch<T>(act: impl FnOnce(&mut Scratch) -> T) -> T {
-    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-        Ok(mut scratch) => act(&mut scratch),
-        // An operation within an operation, which there is none of.
-        Err(_) => act(&mut Scratch::default()),
-    })
-}
-
-/// Contiguous f32 numbers of a tensor.
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(numbers), Some((start, end))) => Ok(&numbers[start..end]),
-        _ => bail!("the operation takes contiguous f32"),
-    }
-}
+use crate::model::kernels::{EncoderLayer, Kernels, LayerNorm, mean_pool, normalize_rows};
+use crate::model::ops::{floats, with_scratch};
 
 /// Words, positions and types of tokens, added up and normalised: of the three tables
 /// `[tokens, width]`.
@@ -103,34 +79,6 @@ impl InplaceOp1 for Encode<'_> {
     }
 }
 
-/// A linear layer and a function: `[rows, inputs]` to `[rows, outputs]`.
-pub(super) struct Project<'a> {
-    pub(super) linear: &'a PackedLinear,
-    pub(super) activation: Option<Activation>,
-}
-
-impl CustomOp1 for Project<'_> {
-    fn name(&self) -> &'static str {
-        "packed-linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let rows = floats(storage, layout)?;
-        let count = rows.len() / self.linear.inputs();
-        let mut out = vec![0.0; count * self.linear.outputs()];
-        with_scratch(|scratch| {
-            self.linear
-                .forward(rows, &mut out, self.activation, scratch);
-        });
-        let shape = Shape::from((count, self.linear.outputs()));
-        Ok((CpuStorage::F32(out), shape))
-    }
-}
-
 /// The mean of each text's tokens: `[tokens, width]` to `[texts, width]`.
 pub(super) struct Mean<'a> {
     pub(super) kernels: Kernels,
@@ -174,9 +122,4 @@ impl InplaceOp1 for Normalize {
         normalize_rows(self.kernels, &mut rows[start..end], layout.dims()[1]);
         Ok(())
     }
-}
-
-/// Contiguous numbers of a tensor of f32, for whoever packs them.
-pub(super) fn numbers(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
-    tensor.flatten_all()?.to_vec1()
 }

@@ -3,11 +3,12 @@
 use candle_core::Tensor;
 
 use super::checkpoint::{self, Classifier};
-use super::config::{Config, HiddenActivation};
+use super::config::Config;
 use super::{Ending, Pooling, Tables, between, ops};
 use crate::model::kernels::{
     Activation, EncoderLayer, EncoderLayerWeights, Kernels, LayerNorm, PackedLinear,
 };
+use crate::model::ops::{Project, numbers};
 
 /// An encoder's layers, and its head if it has one, packed.
 pub(super) struct Encoder {
@@ -42,7 +43,7 @@ impl Encoder {
         let head = head.map(|head| {
             anyhow::Ok(Head {
                 dense: packed(kernels, &head.dense)?,
-                between: kernel_of(between(config.family)),
+                between: between(config.family),
                 output: packed(kernels, &head.output)?,
             })
         });
@@ -80,11 +81,11 @@ impl Encoder {
         }
         match (ending, &self.head) {
             (Ending::Logits(_), Some(head)) => {
-                let dense = ops::Project {
+                let dense = Project {
                     linear: &head.dense,
                     activation: Some(head.between),
                 };
-                let output = ops::Project {
+                let output = Project {
                     linear: &head.output,
                     activation: None,
                 };
@@ -122,12 +123,12 @@ fn encoder_layer(
     layer: &checkpoint::Layer,
     config: &Config,
 ) -> anyhow::Result<EncoderLayer> {
-    let numbers = |linear: &checkpoint::Linear| {
-        anyhow::Ok((ops::numbers(&linear.weight)?, ops::numbers(&linear.bias)?))
+    let both = |linear: &checkpoint::Linear| {
+        anyhow::Ok((numbers(&linear.weight)?, numbers(&linear.bias)?))
     };
-    let (query, key) = (numbers(&layer.query)?, numbers(&layer.key)?);
-    let (value, attention_output) = (numbers(&layer.value)?, numbers(&layer.attention_output)?);
-    let (intermediate, output) = (numbers(&layer.intermediate)?, numbers(&layer.output)?);
+    let (query, key) = (both(&layer.query)?, both(&layer.key)?);
+    let (value, attention_output) = (both(&layer.value)?, both(&layer.attention_output)?);
+    let (intermediate, output) = (both(&layer.intermediate)?, both(&layer.output)?);
     let weights = EncoderLayerWeights {
         query: of(&query),
         key: of(&key),
@@ -138,35 +139,25 @@ fn encoder_layer(
         output: of(&output),
         output_norm: norm_of(&layer.output_norm, config)?,
         heads: config.heads,
-        activation: kernel_of(config.activation),
+        activation: config.activation,
     };
     Ok(EncoderLayer::new(kernels, weights))
 }
 
 fn packed(kernels: Kernels, linear: &checkpoint::Linear) -> anyhow::Result<PackedLinear> {
-    let (weight, bias) = (ops::numbers(&linear.weight)?, ops::numbers(&linear.bias)?);
+    let (weight, bias) = (numbers(&linear.weight)?, numbers(&linear.bias)?);
     let inputs = linear.weight.dim(1)?;
     Ok(PackedLinear::new(kernels, &weight, &bias, inputs))
 }
 
 fn norm_of(norm: &checkpoint::Norm, config: &Config) -> anyhow::Result<LayerNorm> {
     Ok(LayerNorm {
-        weight: ops::numbers(&norm.weight)?,
-        bias: ops::numbers(&norm.bias)?,
+        weight: numbers(&norm.weight)?,
+        bias: numbers(&norm.bias)?,
         epsilon: config.epsilon as f32,
     })
 }
 
 fn of((weight, bias): &(Vec<f32>, Vec<f32>)) -> (&[f32], &[f32]) {
     (weight, bias)
-}
-
-fn kernel_of(activation: HiddenActivation) -> Activation {
-    match activation {
-        HiddenActivation::Gelu => Activation::Gelu,
-        HiddenActivation::GeluTanh => Activation::GeluTanh,
-        HiddenActivation::Relu => Activation::Relu,
-        HiddenActivation::Silu => Activation::Silu,
-        HiddenActivation::Tanh => Activation::Tanh,
-    }
 }

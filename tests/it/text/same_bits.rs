@@ -1,10 +1,10 @@
 use lamplighter::features::{Rows, Tokens};
 use lamplighter::job::ModelReference;
+use lamplighter::model::Bundle;
 use lamplighter::model::bert::config::Config;
 use lamplighter::model::bert::{Bert, Ending, Pooling};
 use lamplighter::model::kernels::{InstructionSet, Kernels, Precision};
 use lamplighter::model::weights::Weights;
-use lamplighter::model::{Bundle, Capacity};
 use proptest::prelude::*;
 
 use super::{BUNDLE, cosine, is_x86_with_bf16, job, run};
@@ -39,9 +39,8 @@ proptest! {
                 ..ModelReference::of(&repository().join(BUNDLE))
             });
             let bundle = bundle.expect("the bundle");
-            let capacity = Capacity::Tokens(4096);
             let forward = |texts: &[Vec<u32>], range: std::ops::Range<usize>| {
-                let logits = bundle.network.forward(&tokens(texts), range, capacity);
+                let logits = bundle.network.forward(&tokens(texts), range);
                 let logits = logits.expect("logits").into_iter();
                 logits.map(f32::to_bits).collect::<Vec<u32>>()
             };
