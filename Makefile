@@ -36,8 +36,14 @@ TEST = untested=$$(tests/programs.sh untested); \
     env $$(echo "$$untested" | sed -n 's/^\([A-Z_]*\) .*/\1=1/p') cargo test --release $(LOCKED)
 SAY_UNTESTED = echo "$$untested" | sed -n 's/^[A-Z_]* \(.*\)/NOT tested, for want of a program: \1/p' >&2
 
-test: programs ## all tests
-	@$(TEST) && $(SAY_UNTESTED)
+test: programs ## all tests; those that score once more on each instruction set that this processor would not choose
+	@$(TEST) && for set in $$(grep -qw avx512f /proc/cpuinfo && echo avx2; echo portable); do \
+	    echo "LAMPLIGHTER_NUMERICS=$$set" && LAMPLIGHTER_NUMERICS=$$set $(TEST_SCORING) || exit; \
+	done && $(SAY_UNTESTED)
+
+# Without those of thousands of texts: portable code takes minutes for them.
+TEST_SCORING = cargo test --release $(LOCKED) --test it -- smoke:: same_bits:: text:: check::vectors \
+    --skip minilm --skip reviews_are_pytorchs --skip workers_shards
 
 # The tests start servers of their own and need no running one.
 programs: ## install the programs that tests start (postgresql, strace and others) if they are missing (asks sudo)

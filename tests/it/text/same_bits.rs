@@ -7,7 +7,7 @@ use lamplighter::model::kernels::{InstructionSet, Kernels, Precision};
 use lamplighter::model::weights::Weights;
 use proptest::prelude::*;
 
-use super::{BUNDLE, cosine, is_x86_with_bf16, job, run};
+use super::{BUNDLE, cosine, has_bf16, job, run};
 use crate::harness::{Ended, Workspace, repository};
 
 /// Texts of tokens, none of which is special.
@@ -29,7 +29,7 @@ proptest! {
         subject: prop::sample::Index,
     ) {
         use lamplighter::job::Precision;
-        let precisions = match is_x86_with_bf16() {
+        let precisions = match has_bf16() {
             true => vec![Precision::F32, Precision::Bf16],
             false => vec![Precision::F32],
         };
@@ -121,7 +121,7 @@ fn every_instruction_set_gives_the_same_bits() {
     }
     let half = score("portable", "bf16");
     assert_ne!(half, plain);
-    if is_x86_with_bf16() {
+    if Kernels::new(InstructionSet::Avx512, Precision::Bf16).is_some() {
         assert_eq!(score("avx512", "bf16"), half);
     }
 }
