@@ -6,7 +6,7 @@
 use arrow::array::{Array, ArrayRef, BinaryArray, StringArray};
 use serde::Deserialize;
 use tokenizers::{
-    EncodeInput, PostProcessor, Tokenizer, TruncationDirection, TruncationParams,
+    EncodeInput, Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams,
     TruncationStrategy,
 };
 
@@ -108,10 +108,25 @@ impl TextEncoder {
         &self.features
     }
 
-    /// Greatest token id and one.
-    pub fn vocabulary(&self) -> usize {
+    /// Greatest token id and one, and the same of the types of tokens: of all tokens that are known, and of
+    /// those that are put around texts.
+    ///
+    /// # Errors
+    /// The tokenizer can not take even empty texts (78).
+    pub fn sizes(&self) -> Result<(usize, usize), Failure> {
+        let input = match self.features.len() {
+            2 => EncodeInput::Dual("".into(), "".into()),
+            _ => EncodeInput::Single("".into()),
+        };
+        let around = self
+            .tokenizer
+            .encode_fast(input, true)
+            .map_err(|error| Failure::config(format!("tokenizer.json: {error}")))?;
         let known = self.tokenizer.get_vocab(true);
-        known.values().max().map_or(0, |id| *id as usize + 1)
+        let ids = known.values().chain(around.get_ids()).max();
+        let types = around.get_type_ids().iter().max();
+        let size = |greatest: Option<&u32>| greatest.map_or(0, |id| *id as usize + 1);
+        Ok((size(ids), size(types)))
     }
 
     /// About what a text takes until it is scored, in bytes: nobody knows before; few are of the
@@ -179,7 +194,7 @@ impl TextEncoder {
             .encode_fast(input, true)
             .map_err(|_| rejected(Cause::NoTokens))?;
         if cut.is_none() && !encoding.get_overflowing().is_empty() {
-            cut = Some(0);
+            cut = Some(longer_text(&encoding));
         }
         if let (Some(feature), TooLong::Reject) = (cut, self.too_long) {
             return Err(Rejection {
@@ -197,6 +212,13 @@ impl TextEncoder {
         );
         Ok(cut)
     }
+}
+
+/// Which text of a pair has more tokens: cutting takes them of the longer one.
+fn longer_text(encoding: &Encoding) -> usize {
+    let tokens = encoding.get_sequence_ids();
+    let of = |text| tokens.iter().filter(|of| **of == Some(text)).count();
+    usize::from(of(1) > of(0))
 }
 
 /// A column of texts, or of bytes that should be texts.

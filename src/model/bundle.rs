@@ -352,7 +352,7 @@ fn build_bert(
             too_long: text.too_long,
         },
     )?;
-    check_fit(&config, encoder.vocabulary(), text.max_length)?;
+    check_fit(&config, encoder.sizes()?, text.max_length)?;
     let network = Bert::load(&config, ending, Some(kernels), &mut weights)?;
     weights.finish()?;
     Ok(Parts {

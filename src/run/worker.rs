@@ -299,7 +299,7 @@ impl Worker {
                 self.take_outputs(rows, &outputs, results);
                 return;
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => first_line(&error),
             Err(_) => format!("it {PANICKED}"),
         };
         if rows.len() > 1 {
@@ -331,6 +331,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// With RUST_BACKTRACE, candle's errors show the stack from their second line on.
+fn first_line(error: &anyhow::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// What a panic says may hold values of the record, and stands in the log alone.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::error::Failure;
 use crate::model::kernels::Activation;
@@ -22,29 +23,34 @@ pub enum Family {
 /// `config.json`. What it says beside this has no part in scoring: dropouts, caches, versions.
 #[derive(Debug, Deserialize)]
 struct Written {
-    #[serde(alias = "dim")]
     hidden_size: usize,
-    #[serde(alias = "n_layers")]
     num_hidden_layers: usize,
-    #[serde(alias = "n_heads")]
     num_attention_heads: usize,
-    #[serde(alias = "hidden_dim")]
     intermediate_size: usize,
-    #[serde(alias = "activation")]
     hidden_act: Activation,
     vocab_size: usize,
     max_position_embeddings: usize,
-    #[serde(default)]
-    type_vocab_size: usize,
+    type_vocab_size: Option<usize>,
     layer_norm_eps: Option<f64>,
     pad_token_id: Option<u32>,
     position_embedding_type: Option<String>,
     #[serde(default)]
     is_decoder: bool,
     problem_type: Option<String>,
-    id2label: Option<BTreeMap<String, String>>,
-    num_labels: Option<usize>,
+    #[serde(default)]
+    id2label: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    architectures: Option<Vec<String>>,
 }
+
+/// What DistilBERT calls the sizes of an encoder.
+const DISTILBERT_KEYS: [(&str, &str); 5] = [
+    ("dim", "hidden_size"),
+    ("n_layers", "num_hidden_layers"),
+    ("n_heads", "num_attention_heads"),
+    ("hidden_dim", "intermediate_size"),
+    ("activation", "hidden_act"),
+];
 
 /// The shape of an encoder.
 #[derive(Clone, Debug)]
@@ -76,6 +82,8 @@ pub struct Config {
     /// Whether one text may have several labels, or `None` if the checkpoint says nothing of its
     /// task.
     pub problem: Option<Problem>,
+    /// The classes of transformers that the checkpoint was saved from.
+    pub architectures: Vec<String>,
 }
 
 /// What a checkpoint was trained for.
@@ -95,10 +103,10 @@ impl Config {
     /// (78).
     pub fn parse(json: &[u8]) -> anyhow::Result<Self> {
         let refused = |problem: String| Failure::config(format!("config.json: {problem}"));
-        let kind: serde_json::Value =
+        let mut json: Map<String, Value> =
             serde_json::from_slice(json).map_err(|error| refused(error.to_string()))?;
-        let kind = kind["model_type"].as_str().unwrap_or_default();
-        let family = match kind {
+        let kind = json.get("model_type").and_then(Value::as_str);
+        let family = match kind.unwrap_or_default() {
             "bert" => Family::Bert,
             "roberta" | "xlm-roberta" | "camembert" => Family::Roberta,
             "distilbert" => Family::DistilBert,
@@ -108,8 +116,15 @@ impl Config {
                     .into());
             }
         };
-        let written: Written =
-            serde_json::from_slice(json).map_err(|error| refused(error.to_string()))?;
+        if family == Family::DistilBert {
+            for (own, common) in DISTILBERT_KEYS {
+                if let Some(value) = json.remove(own) {
+                    json.insert(common.to_owned(), value);
+                }
+            }
+        }
+        let written: Written = serde_json::from_value(Value::Object(json))
+            .map_err(|error| refused(error.to_string()))?;
         let positions = written.position_embedding_type.as_deref();
         if positions.is_some_and(|kind| kind != "absolute") || written.is_decoder {
             return Err(refused(
@@ -138,6 +153,13 @@ impl Config {
             ))
             .into());
         }
+        let epsilon = match family {
+            Family::DistilBert => DEFAULT_EPSILON,
+            _ => written.layer_norm_eps.unwrap_or(DEFAULT_EPSILON),
+        };
+        if !(SMALLEST_EPSILON..=1.0).contains(&epsilon) {
+            return Err(refused(format!("layer_norm_eps is {epsilon}")).into());
+        }
         let problem = match written.problem_type.as_deref() {
             None => None,
             Some("single_label_classification") => Some(Problem::Classification),
@@ -159,15 +181,16 @@ impl Config {
             positions: written.max_position_embeddings,
             types: match family {
                 Family::DistilBert => 0,
-                _ => written.type_vocab_size,
+                _ => written.type_vocab_size.unwrap_or(DEFAULT_TYPES),
             },
-            epsilon: written.layer_norm_eps.unwrap_or(1e-12),
+            epsilon,
             padding: written.pad_token_id.unwrap_or(match family {
                 Family::Roberta => 1,
                 _ => 0,
             }),
-            labels: labels(written.id2label, written.num_labels).map_err(refused)?,
+            labels: labels(&written.id2label.unwrap_or_default()).map_err(refused)?,
             problem,
+            architectures: written.architectures.unwrap_or_default(),
         })
     }
 
@@ -188,20 +211,20 @@ impl Config {
 /// No size is larger: what claims to be would only ask for memory.
 const LARGEST: usize = 1 << 24;
 
-fn labels(
-    names: Option<BTreeMap<String, String>>,
-    count: Option<usize>,
-) -> Result<Vec<String>, String> {
-    let Some(names) = names else {
-        let count = count.unwrap_or(0);
-        return Ok((0..count.min(LARGEST))
-            .map(|index| format!("LABEL_{index}"))
-            .collect());
-    };
+/// Of transformers, where the file says nothing.
+const DEFAULT_EPSILON: f64 = 1e-12;
+const DEFAULT_TYPES: usize = 2;
+
+/// Smaller ones are zero in f32, or next to it.
+const SMALLEST_EPSILON: f64 = 1e-30;
+
+fn labels(names: &BTreeMap<String, Value>) -> Result<Vec<String>, String> {
     (0..names.len())
-        .map(|index| {
-            let name = names.get(&index.to_string()).cloned();
-            name.ok_or_else(|| format!("id2label has no \"{index}\""))
+        .map(|index| match names.get(&index.to_string()) {
+            Some(Value::String(name)) => Ok(name.clone()),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
+            Some(_) => Err(format!("id2label: \"{index}\" is no name")),
+            None => Err(format!("id2label has no \"{index}\"")),
         })
         .collect()
 }
@@ -244,11 +267,33 @@ mod tests {
             ("vocab_size", json!(1_u64 << 40)),
             ("problem_type", json!("multi_label_classification")),
             ("id2label", json!({"0": "a", "2": "b"})),
+            ("id2label", json!({"0": ["a"]})),
+            ("layer_norm_eps", json!(-1.0)),
+            ("layer_norm_eps", json!(1e-60)),
         ] {
             let mut config = written();
             config[key] = value;
             let problem = parse(&config).unwrap_err();
             assert!(problem.starts_with("config.json: "), "{key}: {problem}");
         }
+    }
+
+    #[test]
+    fn each_family_has_keys_and_defaults_of_its_own() {
+        let mut config = written();
+        // Of BERT it is a key like any other that has no part.
+        config["dim"] = 99.into();
+        config["num_labels"] = (1_u64 << 24).into();
+        config["id2label"] = json!({"0": 0, "1": true});
+        config.as_object_mut().unwrap().remove("type_vocab_size");
+        let bert = parse(&config).unwrap();
+        assert_eq!((bert.width, bert.types), (8, 2));
+        assert_eq!(bert.labels, ["0", "true"]);
+        config["model_type"] = "distilbert".into();
+        config["dim"] = 4.into();
+        config["layer_norm_eps"] = 0.5.into();
+        let distilbert = parse(&config).unwrap();
+        assert_eq!((distilbert.width, distilbert.types), (4, 0));
+        assert_eq!(distilbert.epsilon, 1e-12);
     }
 }

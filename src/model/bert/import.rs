@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -102,6 +102,14 @@ fn target(directory: &Path, config: &Config, weights: &Weights) -> anyhow::Resul
         let (pooling, normalize) = pooling(directory)?;
         return Ok(Target::Embedding { pooling, normalize });
     };
+    let architecture = config.architectures.first();
+    if let Some(other) = architecture.filter(|name| !name.ends_with("ForSequenceClassification")) {
+        return Err(Failure::config(format!(
+            "config.json: the checkpoint is a {other}, which is not supported"
+        ))
+        .hint("heads of the kind ForSequenceClassification are, and encoders without a head")
+        .into());
+    }
     let classes = match config.labels.len() {
         0 => (0..outputs).map(|index| format!("LABEL_{index}")).collect(),
         _ => config.labels.clone(),
@@ -129,37 +137,96 @@ fn pooling(directory: &Path) -> anyhow::Result<(&'static str, bool)> {
     let Some(modules) = json(directory, "modules.json")? else {
         return Ok(("mean", true));
     };
-    let mut kinds: Vec<&str> = Vec::new();
+    refuse_changed_texts(directory)?;
+    let mut normalize = false;
+    let mut pooling = None;
     for module in modules.as_array().into_iter().flatten() {
         let kind = module["type"].as_str().unwrap_or_default();
-        kinds.push(kind.rsplit('.').next().unwrap_or_default());
+        match kind.rsplit('.').next().unwrap_or_default() {
+            "Transformer" => {}
+            "Normalize" => normalize = true,
+            "Pooling" if pooling.is_none() => {
+                pooling = Some(module["path"].as_str().unwrap_or("1_Pooling"));
+            }
+            other => {
+                let problem = format!("modules.json: the module {other:?} is not supported");
+                return Err(Failure::config(problem)
+                    .hint("supported are Transformer, Pooling and Normalize, each once")
+                    .into());
+            }
+        }
     }
-    let known = ["Transformer", "Pooling", "Normalize"];
-    if let Some(other) = kinds.iter().find(|kind| !known.contains(kind)) {
-        let problem = format!("modules.json: the module {other:?} is not supported");
-        return Err(Failure::config(problem)
-            .hint("supported are Transformer, Pooling and Normalize")
-            .into());
-    }
-    let normalize = kinds.contains(&"Normalize");
-    let Some(pooling) = json(directory, "1_Pooling/config.json")? else {
-        return Ok(("mean", normalize));
+    let Some(place) = pooling else {
+        return Err(Failure::config("modules.json has no module Pooling").into());
     };
-    let is_on = |mode: &str| pooling[format!("pooling_mode_{mode}")] == Value::Bool(true);
-    let others = [
-        "max_tokens",
-        "mean_sqrt_len_tokens",
-        "weightedmean_tokens",
-        "lasttoken",
-    ];
-    match (is_on("cls_token"), is_on("mean_tokens"), others.into_iter().find(|mode| is_on(mode))) {
-        (true, false, None) => Ok(("cls", normalize)),
-        (false, true, None) => Ok(("mean", normalize)),
-        _ => Err(Failure::config(
-            "1_Pooling/config.json: of the modes of pooling, either cls_token or mean_tokens is supported",
-        )
+    let file = format!("{place}/config.json");
+    let is_inside = Path::new(&file)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    let Some(written) = is_inside
+        .then(|| json(directory, &file))
+        .transpose()?
+        .flatten()
+    else {
+        return Err(Failure::config(format!(
+            "modules.json names {file}, which is not in the directory"
+        ))
+        .into());
+    };
+    match mode_of(&written) {
+        Some(mode) => Ok((mode, normalize)),
+        None => Err(Failure::config(format!(
+            "{file}: of the modes of pooling, either cls or mean is supported"
+        ))
         .into()),
     }
+}
+
+/// The one mode of pooling that its configuration names: newer versions write a word, older ones switches.
+fn mode_of(pooling: &Value) -> Option<&'static str> {
+    if let Some(mode) = pooling.get("pooling_mode") {
+        return match mode.as_str()? {
+            "cls" => Some("cls"),
+            "mean" => Some("mean"),
+            _ => None,
+        };
+    }
+    let switches = pooling.as_object()?.iter();
+    let mut on = switches
+        .filter(|(key, value)| key.starts_with("pooling_mode_") && **value == Value::Bool(true));
+    let (mode, others) = (on.next()?, on.next());
+    match (mode.0.as_str(), others) {
+        ("pooling_mode_cls_token", None) => Some("cls"),
+        ("pooling_mode_mean_tokens", None) => Some("mean"),
+        _ => None,
+    }
+}
+
+/// What sentence-transformers would do to each text before it is tokenised is for a job's `transform`.
+fn refuse_changed_texts(directory: &Path) -> anyhow::Result<()> {
+    const PROMPTS: &str = "config_sentence_transformers.json";
+    const LOWER: &str = "sentence_bert_config.json";
+    if let Some(config) = json(directory, PROMPTS)?
+        && let Some(name) = config["default_prompt_name"].as_str()
+        && config["prompts"][name].as_str() != Some("")
+    {
+        return Err(Failure::config(format!(
+            "{PROMPTS}: each text gets the prompt {name:?}, which is not supported"
+        ))
+        .hint("put the prompt before the texts by [source] transform, and set default_prompt_name to null")
+        .into());
+    }
+    let lowers = json(directory, LOWER)?.is_some_and(|config| config["do_lower_case"] == true);
+    let lowered = json(directory, "tokenizer.json")?
+        .is_some_and(|tokenizer| tokenizer["normalizer"]["lowercase"] == true);
+    if lowers && !lowered {
+        return Err(Failure::config(format!(
+            "{LOWER}: do_lower_case is true, and the tokenizer does not do so"
+        ))
+        .hint("lower the texts by [source] transform, and set do_lower_case to false")
+        .into());
+    }
+    Ok(())
 }
 
 /// The longest text that the checkpoint's other programs would take.

@@ -231,8 +231,21 @@ fn parameters(config: &Config, head: Option<&Classifier>) -> u64 {
 /// Checks that a tokenizer and an encoder go together.
 ///
 /// # Errors
-/// There are more tokens than word embeddings, or longer texts than positions (78).
-pub fn check_fit(config: &Config, vocabulary: usize, max_length: usize) -> Result<(), Failure> {
+/// There are more tokens than word embeddings, more types than theirs, or longer texts than positions
+/// (78).
+pub fn check_fit(
+    config: &Config,
+    (vocabulary, types): (usize, usize),
+    max_length: usize,
+) -> Result<(), Failure> {
+    // Where there is one type at most, it is that of every token.
+    if config.types > 1 && types > config.types {
+        return Err(Failure::config(format!(
+            "tokenizer.json has {types} types of tokens, but config.json a type_vocab_size of {}",
+            config.types
+        ))
+        .hint("take both from the same checkpoint"));
+    }
     if vocabulary > config.vocabulary {
         return Err(Failure::config(format!(
             "tokenizer.json has {vocabulary} tokens, but config.json a vocab_size of {}",

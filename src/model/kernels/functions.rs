@@ -110,7 +110,11 @@ pub fn activate<L: Lanes>(l: L, activation: Activation, x: L::Vector) -> L::Vect
         }
         Activation::Relu => l.max(l.splat(0.0), x),
         Activation::Tanh => tanh(l, x),
-        Activation::Silu => l.div(x, l.add(one, exp(l, l.sub(l.splat(0.0), x)))),
+        Activation::Silu => {
+            // Below, e to the power of -x is as great as it gets.
+            let x = l.max(l.splat(-88.0), x);
+            l.div(x, l.add(one, exp(l, l.sub(l.splat(0.0), x))))
+        }
     }
 }
 

@@ -84,6 +84,48 @@ fn sentence_transformers_say_how_they_pool() {
     import().expect(78).says(&["1_Pooling/config.json"]);
     workspace.write("mean/modules.json", modules(&["Transformer", "Dense"]));
     import().expect(78).says(&["Dense"]);
+    // As newer versions write it, wherever the module is.
+    let modules = r#"[{"type": "sentence_transformers.base.modules.transformer.Transformer", "path": ""},
+        {"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling", "path": "2_Pooling"}]"#;
+    workspace.write("mean/modules.json", modules);
+    import()
+        .expect(78)
+        .says(&["2_Pooling/config.json", "not in"]);
+    for (mode, pooling) in [("cls", "cls"), ("mean", "mean")] {
+        let config = format!("{{\"embedding_dimension\": 24, \"pooling_mode\": \"{mode}\"}}");
+        workspace.write("mean/2_Pooling/config.json", config);
+        let ended = import().expect(0);
+        let line = format!("pooling = \"{pooling}\"");
+        assert!(ended.stdout.contains(&line), "{ended}");
+    }
+    workspace.write(
+        "mean/2_Pooling/config.json",
+        "{\"pooling_mode\": \"lasttoken\"}",
+    );
+    import().expect(78).says(&["2_Pooling/config.json", "mean"]);
+    workspace.write("mean/2_Pooling/config.json", "{\"pooling_mode\": \"mean\"}");
+    workspace.write(
+        "mean/config_sentence_transformers.json",
+        r#"{"prompts": {"query": "find: ", "none": ""}, "default_prompt_name": "query"}"#,
+    );
+    import().expect(78).says(&["\"query\"", "transform"]);
+    workspace.write(
+        "mean/config_sentence_transformers.json",
+        r#"{"prompts": {"query": "find: ", "none": ""}, "default_prompt_name": "none"}"#,
+    );
+    import().expect(0);
+    // The tokenizer lowers texts anyway.
+    workspace.write(
+        "mean/sentence_bert_config.json",
+        "{\"do_lower_case\": true}",
+    );
+    import().expect(0);
+    let tokenizer = fs::read_to_string(workspace.path("mean/tokenizer.json")).expect("a file");
+    let mut tokenizer: Value = serde_json::from_str(&tokenizer).expect("JSON");
+    tokenizer["normalizer"]["lowercase"] = false.into();
+    workspace.write("mean/tokenizer.json", tokenizer.to_string());
+    import().expect(78).says(&["do_lower_case"]);
+    let _ = fs::remove_file(workspace.path("mean/model.toml"));
     assert!(!workspace.path("mean/model.toml").exists());
 }
 
@@ -123,6 +165,11 @@ fn what_is_no_checkpoint_is_refused_by_the_name_of_what_is_wrong() {
             "\"hidden_act\": \"mish\"",
             "mish",
         ),
+        (
+            "\"layer_norm_eps\": 1e-12",
+            "\"layer_norm_eps\": -1",
+            "layer_norm_eps",
+        ),
     ] {
         change(from, to);
         import().expect(78).says(&[word]);
@@ -137,6 +184,19 @@ fn what_is_no_checkpoint_is_refused_by_the_name_of_what_is_wrong() {
         .lamplighter(&too_long)
         .expect(78)
         .says(&["at most 48 tokens"]);
+    let tokenizer = fs::read_to_string(workspace.path("cls/tokenizer.json")).expect("a file");
+    let tokenizer: Value = serde_json::from_str(&tokenizer).expect("JSON");
+    let around = |change: &dyn Fn(&mut Value)| {
+        let mut tokenizer = tokenizer.clone();
+        change(&mut tokenizer["post_processor"]);
+        workspace.write("cls/tokenizer.json", tokenizer.to_string());
+    };
+    around(&|around| around["special_tokens"]["[CLS]"]["ids"] = vec![4_000_000].into());
+    import().expect(78).says(&["tokenizer.json", "vocab_size"]);
+    around(&|around| around["single"][0]["SpecialToken"]["type_id"] = 7.into());
+    import()
+        .expect(78)
+        .says(&["tokenizer.json", "type_vocab_size"]);
     fs::copy(
         repository().join("fixtures/models/review-sentiment/tokenizer.json"),
         workspace.path("cls/tokenizer.json"),
@@ -147,4 +207,18 @@ fn what_is_no_checkpoint_is_refused_by_the_name_of_what_is_wrong() {
     import()
         .expect(78)
         .says(&["tokenizer.json", "save_pretrained"]);
+}
+
+#[test]
+fn heads_that_score_something_else_are_refused() {
+    let workspace = Workspace::new();
+    without_description(&workspace, "bert-relu");
+    let config = fs::read_to_string(workspace.path("bert-relu/config.json")).expect("a file");
+    let other = config.replace("ForSequenceClassification", "ForMultipleChoice");
+    assert_ne!(config, other);
+    workspace.write("bert-relu/config.json", other);
+    workspace
+        .lamplighter(&["model", "import", "hf", "bert-relu"])
+        .expect(78)
+        .says(&["BertForMultipleChoice", "ForSequenceClassification"]);
 }

@@ -350,6 +350,44 @@ fn bytes_that_are_no_text_and_texts_that_are_too_long_are_dead_letters() {
     assert_eq!(scored(&workspace).len(), 2);
 }
 
+/// Of a pair that is too long, the longer text is named.
+#[test]
+fn the_longer_text_of_a_pair_is_to_blame() {
+    let workspace = Workspace::new();
+    workspace.copy_directory("fixtures/edge-cases/bert/pairs", "bundle");
+    let toml = fs::read_to_string(workspace.path("bundle/model.toml")).expect("model.toml");
+    let mut toml: toml::Table = toml.parse().expect("TOML");
+    let text = toml["text"].as_table_mut().expect("a section");
+    text.insert("max_length".into(), 12.into());
+    text.insert("too_long".into(), "reject".into());
+    let columns = ["column", "pair"].map(|key| text[key].as_str().expect("a name").to_owned());
+    workspace.write("bundle/model.toml", toml.to_string());
+    let long = "a dress ".repeat(20);
+    let texts = |texts: [&str; 3]| Arc::new(StringArray::from_iter_values(texts)) as ArrayRef;
+    let rows = batch(vec![
+        ("id", texts(["first", "second", "neither"])),
+        (&columns[0], texts([&long, "a", "a"])),
+        (&columns[1], texts(["a", &long, "a"])),
+    ]);
+    let source = workspace.path("input/texts.parquet");
+    write_parquet(&source, &rows, 4);
+    let more = "[errors]\nmax_dead_letters = 2\n";
+    workspace.write(
+        "job.toml",
+        job(&source, "id", &workspace.path("bundle"), more),
+    );
+    run(&workspace, &[]).expect(0);
+    let letters =
+        workspace.query("SELECT record_id, code, field FROM dead_letters ORDER BY ordinal");
+    assert_eq!(
+        letters,
+        [
+            ["first", "too_long", &columns[0]],
+            ["second", "too_long", &columns[1]]
+        ]
+    );
+}
+
 /// A text that kills costs no other.
 #[test]
 fn a_text_that_kills_is_found() {
