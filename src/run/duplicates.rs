@@ -3,7 +3,8 @@
 //! An id is reduced to a 128-bit keyed hash (SipHash under two random keys, which nobody can aim
 //! at), so equal hashes mean equal ids for all purposes: among a billion ids the chance of a
 //! collision is below 1e-20. Up to [`IN_MEMORY`] hashes are kept in memory; beyond that they go to
-//! temporary files, partitioned so that equal ids meet in the same one. An input in which so many
+//! temporary files, partitioned so that equal ids meet in the same one. Ids that ascend all the way, as
+//! those of exports often do, need no search. An input in which so many
 //! records share ids that even this would fill memory has no identity worth the name, and is refused.
 
 use std::fs::File;
@@ -43,6 +44,8 @@ pub struct DuplicateFinder {
     spilled: Vec<BufWriter<File>>,
     in_memory: usize,
     spilled_entries: usize,
+    /// The last id, as long as each was greater than the one before.
+    ascending_to: Option<String>,
 }
 
 impl Default for DuplicateFinder {
@@ -59,7 +62,14 @@ impl DuplicateFinder {
             spilled: Vec::new(),
             in_memory,
             spilled_entries: 0,
+            ascending_to: Some(String::new()),
         }
+    }
+
+    /// Makes room for the entries of so many records at once.
+    pub fn reserve(&mut self, records: u64) {
+        let records = usize::try_from(records).unwrap_or(usize::MAX);
+        self.entries.reserve(records.min(self.in_memory));
     }
 
     /// Takes the id of the record with this ordinal.
@@ -69,6 +79,15 @@ impl DuplicateFinder {
     pub fn add(&mut self, id: &str, ordinal: u64) -> anyhow::Result<()> {
         if self.entries.len() == self.in_memory {
             self.spill()?;
+        }
+        if let Some(last) = &mut self.ascending_to {
+            let is_first = self.entries.is_empty() && self.spilled_entries == 0;
+            if is_first || is_less(last, id) {
+                last.clear();
+                last.push_str(id);
+            } else {
+                self.ascending_to = None;
+            }
         }
         self.entries
             .push((self.keys.0.hash_one(id), self.keys.1.hash_one(id), ordinal));
@@ -81,6 +100,9 @@ impl DuplicateFinder {
     /// Too many records share their ids (65); a temporary file can not be read back (74).
     pub fn finish(mut self) -> anyhow::Result<Vec<u64>> {
         let mut duplicates = Vec::new();
+        if self.ascending_to.is_some() {
+            return Ok(duplicates);
+        }
         if self.spilled.is_empty() {
             collect(&mut self.entries, &mut duplicates);
         } else {
@@ -141,6 +163,11 @@ fn read_back(partition: BufWriter<File>, largest: usize) -> anyhow::Result<Vec<E
         .collect()
 }
 
+/// The order of the numbers that ids are if they are numbers: shorter ones come first.
+fn is_less(first: &str, second: &str) -> bool {
+    (first.len(), first) < (second.len(), second)
+}
+
 fn no_identity(records: usize) -> anyhow::Error {
     Failure::data(format!(
         "more than {records} records share their id with another one"
@@ -167,22 +194,41 @@ mod tests {
 
     use super::*;
 
+    /// Ordinals that are found, of ids from ordinal 7 on.
+    fn found(ids: &[String], in_memory: usize) -> Vec<u64> {
+        let mut finder = DuplicateFinder::with_capacity(in_memory);
+        for (ordinal, id) in (7..).zip(ids) {
+            finder.add(id, ordinal).unwrap();
+        }
+        finder.finish().unwrap()
+    }
+
+    fn expected(ids: &[String]) -> Vec<u64> {
+        let mut seen = HashSet::new();
+        let repeated = (7..).zip(ids).filter(|(_, id)| !seen.insert(*id));
+        repeated.map(|(ordinal, _)| ordinal).collect()
+    }
+
+    #[test]
+    fn ids_that_ascend_hide_none_that_comes_after() {
+        for in_memory in [3, 1000] {
+            let mut ids: Vec<String> = (0..12).map(|id| id.to_string()).collect();
+            assert!(found(&ids, in_memory).is_empty());
+            ids.push("11".to_owned());
+            ids.push("2".to_owned());
+            ids.push("12".to_owned());
+            assert_eq!(found(&ids, in_memory), [19, 20]);
+        }
+        assert_eq!(found(&[String::new(), String::new()], 10), [8]);
+    }
+
     proptest! {
         #[test]
         fn only_the_lowest_ordinal_of_an_id_stays(
             ids in prop::collection::vec("[ab]{0,3}", 0..200),
             in_memory in 1usize..50,
         ) {
-            let mut finder = DuplicateFinder::with_capacity(in_memory);
-            let mut seen = HashSet::new();
-            let mut expected = Vec::new();
-            for (ordinal, id) in (7..).zip(&ids) {
-                finder.add(id, ordinal).unwrap();
-                if !seen.insert(id) {
-                    expected.push(ordinal);
-                }
-            }
-            prop_assert_eq!(finder.finish().unwrap(), expected);
+            prop_assert_eq!(found(&ids, in_memory), expected(&ids));
         }
     }
 }

@@ -272,6 +272,7 @@ fn duplicates_in_files(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Vec<u64>> {
     let mut finder = DuplicateFinder::default();
+    finder.reserve(input.rows());
     let projection = prepared.id_projection().clone();
     let mut reader = ChunkReader::new(input.clone(), projection, CHUNK_ROWS);
     while let Some(chunk) = reader.next(input.rows())? {
