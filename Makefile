@@ -101,7 +101,8 @@ BENCH_DATABASE = $(TARGET)/bench.db
 BENCH = $(LAMPLIGHTER) run $(JOB) --database sqlite://$(BENCH_DATABASE)
 
 # From the start of the process to its end, a new database each time. Both ways print wall time.
-bench: build ## time the flight job from start to finish, into a new database each time; then the kernels of text models
+# OPTIONS go to tests/bench/tables: --records 1000000,10000000, --pairs 9.
+bench: build programs ## time the flight job from start to finish; tables beside what the database alone takes; the kernels of text models
 	@if command -v hyperfine >/dev/null; then \
 	    hyperfine --warmup 1 --runs $(RUNS) --prepare 'rm -f $(BENCH_DATABASE)*' '$(BENCH)'; \
 	else \
@@ -117,6 +118,7 @@ bench: build ## time the flight job from start to finish, into a new database ea
 	            NR, (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2, t[1], t[NR] }'; \
 	fi
 	@rm -f $(BENCH_DATABASE)*
+	cargo bench $(LOCKED) --bench tables -- $(OPTIONS)
 	cargo bench $(LOCKED) --bench kernels
 
 # OPTIONS go to tests/bench/peers/text.py: --limit, --rounds, --texts hutto, …
