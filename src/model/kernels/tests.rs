@@ -329,6 +329,76 @@ impl Operation for &mut Pairs {
     }
 }
 
+/// All that computes in f32.
+fn all_of_f32() -> impl Iterator<Item = Kernels> {
+    let is_f32 = |kernels: &Kernels| kernels.precision() == Precision::F32;
+    all().into_iter().filter(is_f32)
+}
+
+/// The function's values, from a layer that does nothing else.
+fn applied(kernels: Kernels, activation: Activation, points: &[f32]) -> Vec<f32> {
+    let linear = PackedLinear::new(kernels, &[1.0], &[0.0], 1);
+    let mut out = vec![0.0; points.len()];
+    linear.forward(points, &mut out, Some(activation), &mut Scratch::default());
+    out
+}
+
+/// Values of torch.nn.functional at these points, PyTorch 2.
+#[test]
+fn activations_are_pytorchs() {
+    let expected = [
+        (Activation::Relu, [0.0, 0.0, 0.0, 1.5]),
+        (
+            Activation::Gelu,
+            [-0.045_500_264, -0.154_268_8, 0.0, 1.399_789_2],
+        ),
+        (
+            Activation::Tanh,
+            [-0.964_027_6, -0.462_117_17, 0.0, 0.905_148_27],
+        ),
+        (
+            Activation::Silu,
+            [-0.238_405_84, -0.188_770_33, 0.0, 1.226_361_6],
+        ),
+    ];
+    for kernels in all_of_f32() {
+        for (activation, expected) in expected {
+            let found = applied(kernels, activation, &[-2.0, -0.5, 0.0, 1.5]);
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!(
+                    f32::abs(found - expected) < 1e-6,
+                    "{activation:?}: {found} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_keep_a_nan_and_end_at_their_limits() {
+    for kernels in all_of_f32() {
+        for activation in [
+            Activation::Relu,
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::Tanh,
+            Activation::Silu,
+        ] {
+            let found = applied(kernels, activation, &[f32::NAN, -1e38]);
+            assert!(found[0].is_nan(), "{activation:?}");
+            let limit = match activation {
+                Activation::Tanh => -1.0,
+                _ => 0.0,
+            };
+            assert!(
+                (found[1] - limit).abs() < 1e-30,
+                "{activation:?} {}",
+                found[1]
+            );
+        }
+    }
+}
+
 /// Every function's values from -30 to 30, against f64.
 #[test]
 fn activations_are_within_a_millionth() {
@@ -342,15 +412,9 @@ fn activations_are_within_a_millionth() {
         (Activation::Tanh, &f64::tanh),
         (Activation::Silu, &|x| x / (1.0 + (-x).exp())),
     ];
-    for kernels in all()
-        .into_iter()
-        .filter(|k| k.precision() == Precision::F32)
-    {
+    for kernels in all_of_f32() {
         for (activation, reference) in functions {
-            let linear = PackedLinear::new(kernels, &[1.0], &[0.0], 1);
-            let mut out = vec![0.0; points.len()];
-            linear.forward(&points, &mut out, Some(activation), &mut Scratch::default());
-            for (x, found) in points.iter().zip(out) {
+            for (x, found) in points.iter().zip(applied(kernels, activation, &points)) {
                 let expected = reference(f64::from(*x));
                 let error = (f64::from(found) - expected).abs();
                 assert!(
