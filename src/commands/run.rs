@@ -263,7 +263,10 @@ fn dry_run(
         &request.interrupt,
     )?;
     let records = match &prepared.input {
-        Input::Queue(_) => waiting(target, job, request)?,
+        Input::Queue(queue) => {
+            let waiting = queue.waiting(&job.name)?;
+            request.limit.map_or(waiting, |limit| limit.min(waiting))
+        }
         Input::Parquet(_) | Input::Postgres(_) => {
             plan.shards().iter().map(|shard| shard.records).sum()
         }
@@ -297,13 +300,6 @@ fn dry_run(
     };
     terminal.print_either(&summary, || describe(&summary))?;
     Ok(0)
-}
-
-/// Records that a run would take from the queue.
-fn waiting(target: &Target, job: &Job, request: &Request) -> anyhow::Result<u64> {
-    let records = target.look(|ledger| ledger.pending_in_queue(&job.name))?;
-    let records = records.unwrap_or(0);
-    Ok(request.limit.map_or(records, |limit| limit.min(records)))
 }
 
 fn describe(dry_run: &DryRun) -> String {

@@ -114,13 +114,8 @@ impl TextEncoder {
     /// # Errors
     /// The tokenizer can not take even empty texts (78).
     pub fn sizes(&self) -> Result<(usize, usize), Failure> {
-        let input = match self.features.len() {
-            2 => EncodeInput::Dual("".into(), "".into()),
-            _ => EncodeInput::Single("".into()),
-        };
         let around = self
-            .tokenizer
-            .encode_fast(input, true)
+            .tokenize(["", ""])
             .map_err(|error| Failure::config(format!("tokenizer.json: {error}")))?;
         let known = self.tokenizer.get_vocab(true);
         let ids = known.values().chain(around.get_ids()).max();
@@ -166,6 +161,15 @@ impl TextEncoder {
         })
     }
 
+    /// Tokens of a text, or of a pair; of the second text nothing is taken if there is no column for it.
+    fn tokenize(&self, [text, pair]: [&str; 2]) -> tokenizers::Result<Encoding> {
+        let input = match self.features.len() {
+            2 => EncodeInput::Dual(text.into(), pair.into()),
+            _ => EncodeInput::Single(text.into()),
+        };
+        self.tokenizer.encode_fast(input, true)
+    }
+
     /// Appends a row's tokens. Returns which column's text was cut, if one was.
     fn encode_row(
         &self,
@@ -184,14 +188,9 @@ impl TextEncoder {
                 cut = Some(feature);
             }
         }
-        let input = match texts.len() {
-            2 => EncodeInput::Dual(taken[0].into(), taken[1].into()),
-            _ => EncodeInput::Single(taken[0].into()),
-        };
         let rejected = |cause| Rejection { feature: 0, cause };
         let encoding = self
-            .tokenizer
-            .encode_fast(input, true)
+            .tokenize(taken)
             .map_err(|_| rejected(Cause::NoTokens))?;
         if cut.is_none() && !encoding.get_overflowing().is_empty() {
             cut = Some(longer_text(&encoding));

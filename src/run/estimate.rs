@@ -107,7 +107,7 @@ pub fn estimate(
     let begun = Instant::now();
     let prepared = Prepared::new(job, date, None, target, &request.interrupt)?;
     let opening = begun.elapsed().as_secs_f64();
-    let (records, column_bytes) = size(job, &prepared, target)?;
+    let (records, column_bytes) = size(job, &prepared)?;
     let settings = settings(job, &prepared, records, request.workers, target.is_shared());
     let rescore = request.rescore.is_some();
     let Known {
@@ -270,7 +270,7 @@ fn earlier(
 }
 
 /// Records, and bytes of the columns that are read.
-fn size(job: &Job, prepared: &Prepared, target: &Target) -> anyhow::Result<(u64, Option<u64>)> {
+fn size(job: &Job, prepared: &Prepared) -> anyhow::Result<(u64, Option<u64>)> {
     match &prepared.input {
         Input::Parquet(input) => {
             let bytes = column_bytes(input, prepared.projection());
@@ -280,10 +280,7 @@ fn size(job: &Job, prepared: &Prepared, target: &Target) -> anyhow::Result<(u64,
             let expected = input.expected(prepared.projection())?;
             Ok((expected.rows, Some(expected.bytes)))
         }
-        Input::Queue(_) => {
-            let records = target.look(|ledger| ledger.pending_in_queue(&job.name))?;
-            Ok((records.unwrap_or(0), None))
-        }
+        Input::Queue(queue) => Ok((queue.waiting(&job.name)?, None)),
     }
 }
 

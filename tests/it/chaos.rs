@@ -6,10 +6,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::faults::{clocks, conflicts, connections, full, killed, silence, syscalls, together};
-use crate::harness::repository;
 use crate::harness::small_disk::is_root;
 use crate::harness::tally::Tally;
 use crate::harness::{pgbouncer, strace};
+use crate::harness::{processor, repository};
 
 /// How often each fault is to strike, at least in the campaign of `make chaos`.
 const KILLS: &str = "LAMPLIGHTER_CHAOS";
@@ -91,18 +91,6 @@ fn table(kills: &str, commit: &str, tallies: &[Tally], minutes: u64) -> String {
         .expect("text");
     }
     text
-}
-
-fn processor() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = processors
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!(
-        "{} ({cores} cores)",
-        name.map_or("an unknown processor", |(_, name)| name)
-    )
 }
 
 fn commit() -> String {

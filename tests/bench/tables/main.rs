@@ -20,7 +20,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use harness::postgres::{Cluster, Database};
-use harness::{find_program, repository};
+use harness::{find_program, processor, repository};
 
 /// What a server is given that is not there for tests: what is committed reaches the disk.
 const SERVER: [&str; 5] = [
@@ -67,10 +67,9 @@ fn main() {
     data::write_bundle(&directory.join("bundle"));
     let cluster = Cluster::start(&SERVER);
     println!(
-        "{} × f64 columns, Parquet (zstd) → MLP 64-32 → database; {}, {} threads; medians of {} pairs",
+        "{} × f64 columns, Parquet (zstd) → MLP 64-32 → database; {}; medians of {} pairs",
         data::COLUMNS,
         processor(),
-        std::thread::available_parallelism().map_or(1, usize::from),
         options.pairs
     );
     println!(
@@ -294,12 +293,4 @@ fn remove(database: &Path) {
     for ending in ["", "-wal", "-shm", ".lock"] {
         let _ = fs::remove_file(format!("{}{ending}", database.display()));
     }
-}
-
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name"));
-    let name = line.and_then(|line| line.split_once(':'));
-    name.map_or("an unknown processor", |(_, name)| name.trim())
-        .to_owned()
 }

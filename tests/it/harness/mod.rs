@@ -52,6 +52,19 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// This machine's processor, for what was measured on it.
+pub fn processor() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    format!(
+        "{} ({cores} cores)",
+        name.map_or("an unknown processor", |(_, name)| name)
+    )
+}
+
 /// A program that tests start. Debian has some where not every user's path leads.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

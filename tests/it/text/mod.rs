@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
 use arrow::datatypes::Float32Type;
 use lamplighter::job::Precision;
 use lamplighter::model::numerics;
@@ -328,18 +328,8 @@ fn bytes_that_are_no_text_and_texts_that_are_too_long_are_dead_letters() {
         ("id", ids),
         ("review", Arc::new(BinaryArray::from(texts))),
     ]);
-    let source = workspace.path("input/texts.parquet");
-    write_parquet(&source, &rows, 4);
-    let more = "[errors]\nmax_dead_letters = 4\n";
-    workspace.write(
-        "job.toml",
-        job(&source, "id", &workspace.path("bundle"), more),
-    );
-    run(&workspace, &[]).expect(0);
-    let letters =
-        workspace.query("SELECT record_id, code, field FROM dead_letters ORDER BY ordinal");
     assert_eq!(
-        letters,
+        dead_letters_of(&workspace, &rows, 4),
         [
             ["r1", "invalid_utf8", "review"],
             ["r2", "missing_value", "review"],
@@ -348,6 +338,20 @@ fn bytes_that_are_no_text_and_texts_that_are_too_long_are_dead_letters() {
         ]
     );
     assert_eq!(scored(&workspace).len(), 2);
+}
+
+/// Scores rows with the workspace's bundle. Returns id, code and column of what could not be scored, of
+/// which there may be so many.
+fn dead_letters_of(workspace: &Workspace, rows: &RecordBatch, most: u64) -> Vec<Vec<String>> {
+    let source = workspace.path("input/texts.parquet");
+    write_parquet(&source, rows, 4);
+    let more = format!("[errors]\nmax_dead_letters = {most}\n");
+    workspace.write(
+        "job.toml",
+        job(&source, "id", &workspace.path("bundle"), &more),
+    );
+    run(workspace, &[]).expect(0);
+    workspace.query("SELECT record_id, code, field FROM dead_letters ORDER BY ordinal")
 }
 
 /// Of a pair that is too long, the longer text is named.
@@ -369,18 +373,8 @@ fn the_longer_text_of_a_pair_is_to_blame() {
         (&columns[0], texts([&long, "a", "a"])),
         (&columns[1], texts(["a", &long, "a"])),
     ]);
-    let source = workspace.path("input/texts.parquet");
-    write_parquet(&source, &rows, 4);
-    let more = "[errors]\nmax_dead_letters = 2\n";
-    workspace.write(
-        "job.toml",
-        job(&source, "id", &workspace.path("bundle"), more),
-    );
-    run(&workspace, &[]).expect(0);
-    let letters =
-        workspace.query("SELECT record_id, code, field FROM dead_letters ORDER BY ordinal");
     assert_eq!(
-        letters,
+        dead_letters_of(&workspace, &rows, 2),
         [
             ["first", "too_long", &columns[0]],
             ["second", "too_long", &columns[1]]
