@@ -101,7 +101,7 @@ BENCH_DATABASE = $(TARGET)/bench.db
 BENCH = $(LAMPLIGHTER) run $(JOB) --database sqlite://$(BENCH_DATABASE)
 
 # From the start of the process to its end, a new database each time. Both ways print wall time.
-# OPTIONS go to tests/bench/tables: --records 1000000,10000000, --pairs 9.
+# OPTIONS go to tests/bench/tables: --cases numeric,categories,…, --records 1000000,10000000, --pairs 9.
 bench: build programs ## time the flight job from start to finish; tables beside what the database alone takes; the kernels of text models
 	@if command -v hyperfine >/dev/null; then \
 	    hyperfine --warmup 1 --runs $(RUNS) --prepare 'rm -f $(BENCH_DATABASE)*' '$(BENCH)'; \
@@ -121,8 +121,10 @@ bench: build programs ## time the flight job from start to finish; tables beside
 	cargo bench $(LOCKED) --bench tables -- $(OPTIONS)
 	cargo bench $(LOCKED) --bench kernels
 
-# OPTIONS go to tests/bench/peers/text.py: --limit, --rounds, --texts hutto, …
-bench-peers: build ## texts embedded by Lamplighter, sentence-transformers, ONNX Runtime and OpenVINO, in turn (needs Python and the network)
+# OPTIONS go to tests/bench/peers/text.py: --limit, --rounds, --texts hutto, …; TABLES to tests/bench/tables.
+TABLES = --cases numeric --databases postgres
+bench-peers: build programs ## tables beside ADBC and Spark, texts beside sentence-transformers, ONNX Runtime and OpenVINO (needs Python and the network)
+	tests/bench/peers/tables.sh $(TABLES)
 	tests/bench/peers/text.sh $(OPTIONS)
 
 dist: ## the binary to ship: smaller and faster, takes several times longer to build

@@ -12,6 +12,10 @@ use arrow::array::{Array, StringArray};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use rankings::Rankings;
+
+mod rankings;
+
 /// The stage at which a record was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +138,13 @@ pub enum Outputs {
         /// Row-major `[records, width]`.
         vectors: Vec<f32>,
     },
+    /// Items, best first.
+    Ranking {
+        /// Ids of all items.
+        items: Arc<[String]>,
+        /// Each record's items.
+        rankings: Rankings,
+    },
 }
 
 impl Outputs {
@@ -143,6 +154,7 @@ impl Outputs {
             Outputs::Binary { scores, .. } | Outputs::Multiclass { scores, .. } => scores.len(),
             Outputs::Regression { values } => values.len(),
             Outputs::Embedding { width, vectors } => vectors.len() / width,
+            Outputs::Ranking { rankings, .. } => rankings.len(),
         }
     }
 
@@ -193,6 +205,9 @@ impl Outputs {
                     ..
                 },
             ) => vectors.extend(more_vectors),
+            (Outputs::Ranking { rankings, .. }, Outputs::Ranking { rankings: more, .. }) => {
+                rankings.append(more);
+            }
             // Another model's: what is missing then shows when rows are counted.
             _ => {}
         }
@@ -215,7 +230,7 @@ pub struct PredictionRow<'a> {
     pub value: Option<f64>,
     /// The vector, for embedding.
     pub embedding: Option<Cow<'a, [f32]>>,
-    /// Further output as JSON text: all probabilities by class, for multiclass.
+    /// Further output as JSON text: all probabilities by class, for multiclass; the items, for ranking.
     pub output: Option<Cow<'a, str>>,
 }
 
@@ -308,6 +323,10 @@ impl Predictions {
             Outputs::Embedding { width, vectors } => {
                 let vector = &vectors[index * width..(index + 1) * width];
                 row.embedding = Some(Cow::Borrowed(vector));
+            }
+            Outputs::Ranking { items, rankings } => {
+                let json = rankings::json(items, rankings.list(index));
+                row.output = Some(Cow::Owned(json));
             }
         }
         row

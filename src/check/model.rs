@@ -10,7 +10,8 @@ use bytesize::ByteSize;
 use super::{Group, List, Looked, Request, Section, count, setting};
 use crate::error::Failure;
 use crate::job::{Job, ModelReference};
-use crate::model::{Bundle, TestVectors};
+use crate::model::vectors::TEST_VECTORS;
+use crate::model::{Bundle, Head, TestVectors};
 use crate::run::memory;
 use crate::run::probe::score_columns;
 
@@ -73,6 +74,15 @@ fn look_at_vectors(request: &Request<'_>, bundle: &Bundle, section: &mut Section
         batch_tokens,
         ..
     } = &request.job;
+    if let Head::Embedding { .. } | Head::Ranking { .. } = bundle.head
+        && !model.bundle.join(TEST_VECTORS).exists()
+    {
+        return section.not_set_up(
+            ITEM,
+            "nothing tells whether this host scores as the model's maker did",
+            "embeddings and rankings have no test vectors yet".to_owned(),
+        );
+    }
     let compared = || -> anyhow::Result<Option<(usize, f64)>> {
         // Labels were expected under the bundle's own threshold.
         let own = match model.threshold {
@@ -101,7 +111,7 @@ fn look_at_vectors(request: &Request<'_>, bundle: &Bundle, section: &mut Section
             ),
         ),
         Some(None) => {
-            let path = model.bundle.join(crate::model::vectors::TEST_VECTORS);
+            let path = model.bundle.join(TEST_VECTORS);
             section.not_set_up(
                 ITEM,
                 "nothing tells whether this host scores as the model's maker did",

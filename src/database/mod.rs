@@ -11,12 +11,14 @@
 //! A name of a schema, table or column that comes from outside becomes an [`Identifier`], checked
 //! and quoted, before it is part of a statement.
 
+mod encoded;
 mod identifier;
 pub mod postgres;
 pub mod sqlite;
 mod value;
 
 pub use crate::error::{QueryError, Retry};
+pub use encoded::{Dialect, EncodedRows, RowProducer, RowSink};
 pub use identifier::Identifier;
 pub use value::{Cell, ColumnType, FromCell, Row, Table, Value};
 
@@ -72,9 +74,8 @@ pub trait Connection: Send {
         visit: &mut dyn FnMut(&Row) -> anyhow::Result<()>,
     ) -> anyhow::Result<()>;
 
-    /// Inserts rows by the fastest way there is. `rows` passes them to the function that it is
-    /// given, each with one value for each of the table's columns.
-    fn insert(&mut self, table: &Table, rows: &mut RowProducer<'_>) -> Result<u64, QueryError>;
+    /// Inserts rows into a table, by the fastest way there is. Returns their number.
+    fn insert(&mut self, table: &'static str, rows: &EncodedRows) -> Result<u64, QueryError>;
 
     /// Runs several statements that take no values and give no rows.
     fn run_script(&mut self, script: &Statement) -> Result<(), QueryError>;
@@ -91,12 +92,6 @@ pub trait Connection: Send {
     /// Closes it.
     fn close(self: Box<Self>) -> Result<(), QueryError>;
 }
-
-/// Gives rows to a sink, one call each; stops at the sink's error and returns it.
-pub type RowProducer<'a> = dyn FnMut(&mut RowSink<'_>) -> Result<(), QueryError> + 'a;
-
-/// Takes one row.
-pub type RowSink<'a> = dyn FnMut(&[Value<'_>]) -> Result<(), QueryError> + 'a;
 
 /// The longest file that is read for a URL; real ones take a line.
 const LONGEST_URL_FILE: u64 = 64 << 10;

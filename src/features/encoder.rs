@@ -2,7 +2,9 @@
 
 use arrow::array::ArrayRef;
 
-use super::rows::{Rows, Tokens};
+use super::lookup::DictionaryCodes;
+use super::query::QueryEncoder;
+use super::rows::{Queries, Rows, Tokens};
 use super::spec::{Feature, FeatureKind};
 use super::table::TableEncoder;
 use super::text::TextEncoder;
@@ -52,6 +54,10 @@ pub enum Cause {
     TooLong,
     /// The tokenizer makes nothing of it.
     NoTokens,
+    /// Not among the queries.
+    UnknownQuery,
+    /// Not a list of ids.
+    NoItems,
 }
 
 /// The encoded rows of a chunk.
@@ -64,7 +70,7 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// What happened to values: `(row, feature, note)`, grouped by feature, rows ascending.
+    /// What happened to values: `(row, feature, note)`, in no particular order.
     pub fn notes(&self) -> impl Iterator<Item = (usize, usize, Note)> {
         self.notes
             .iter()
@@ -78,6 +84,8 @@ pub enum Encoder {
     Table(TableEncoder),
     /// Texts.
     Text(Box<TextEncoder>),
+    /// Queries that items are ranked for.
+    Query(QueryEncoder),
 }
 
 impl Encoder {
@@ -86,6 +94,7 @@ impl Encoder {
         match self {
             Self::Table(encoder) => encoder.features(),
             Self::Text(encoder) => encoder.features(),
+            Self::Query(encoder) => encoder.features(),
         }
     }
 
@@ -94,18 +103,25 @@ impl Encoder {
         match self {
             Self::Table(encoder) => Rows::Table(encoder.no_rows()),
             Self::Text(_) => Rows::Tokens(Tokens::default()),
+            Self::Query(_) => Rows::Queries(Queries::default()),
         }
     }
 
     /// Encodes `columns`, one for each feature in their order, of the types that the features'
-    /// [purposes](super::FeatureKind::purpose) are read as.
+    /// [purposes](super::FeatureKind::purpose) are read as; categories may stand in a dictionary.
+    /// `known` is what the caller's earlier chunks told of their dictionaries.
     ///
     /// # Errors
     /// If a column is of another type, which is a mistake of the caller.
-    pub fn encode(&self, columns: &[ArrayRef]) -> anyhow::Result<Encoded> {
+    pub fn encode(
+        &self,
+        columns: &[ArrayRef],
+        known: &mut Vec<DictionaryCodes>,
+    ) -> anyhow::Result<Encoded> {
         match self {
-            Self::Table(encoder) => encoder.encode(columns),
+            Self::Table(encoder) => encoder.encode(columns, known),
             Self::Text(encoder) => encoder.encode(columns),
+            Self::Query(encoder) => encoder.encode(columns, known),
         }
     }
 
@@ -117,6 +133,7 @@ impl Encoder {
                 (rows.dense_width + rows.code_width) * size_of::<f32>()
             }
             Self::Text(encoder) => encoder.bytes_per_text(),
+            Self::Query(encoder) => encoder.bytes_per_query(),
         }
     }
 }
@@ -132,6 +149,8 @@ impl Rejection {
             Cause::InvalidUtf8 => "invalid_utf8",
             Cause::TooLong => "too_long",
             Cause::NoTokens => "no_tokens",
+            Cause::UnknownQuery => "unknown_query",
+            Cause::NoItems => "invalid_items",
         }
     }
 
@@ -139,9 +158,7 @@ impl Rejection {
     pub fn message(&self, feature: &Feature) -> String {
         let (min, max) = match feature.kind {
             FeatureKind::Numeric { min, max, .. } => (min, max),
-            FeatureKind::Categorical { .. } | FeatureKind::Text { .. } => {
-                (f64::NEG_INFINITY, f64::INFINITY)
-            }
+            _ => (f64::NEG_INFINITY, f64::INFINITY),
         };
         match self.cause {
             Cause::Null => "the value is null".to_owned(),
@@ -160,6 +177,8 @@ impl Rejection {
                 _ => "the text is too long".to_owned(),
             },
             Cause::NoTokens => "the tokenizer makes no token of the text".to_owned(),
+            Cause::UnknownQuery => "the value is none of the known queries".to_owned(),
+            Cause::NoItems => "the value is no list of ids".to_owned(),
         }
     }
 }

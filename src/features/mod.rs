@@ -5,13 +5,17 @@
 //! record is treated alike in whatever chunk it arrives.
 
 pub mod encoder;
+mod lookup;
+pub mod query;
 pub mod rows;
 pub mod spec;
 pub mod table;
 pub mod text;
 
 pub use encoder::{Encoded, Encoder, Note, Rejection};
-pub use rows::{Rows, Table, Tokens};
+pub use lookup::DictionaryCodes;
+pub use query::{QueryColumns, QueryEncoder};
+pub use rows::{Queries, Rows, Table, Tokens};
 pub use spec::{Feature, FeatureKind};
 pub use table::TableEncoder;
 pub use text::{TextColumns, TextEncoder, TooLong};

@@ -9,6 +9,8 @@ pub enum Rows {
     Table(Table),
     /// Texts.
     Tokens(Tokens),
+    /// Queries.
+    Queries(Queries),
 }
 
 /// Rows of a matrix of numbers, and of one of codes.
@@ -33,6 +35,15 @@ pub struct Tokens {
     ends: Vec<usize>,
 }
 
+/// Rows of a table of queries, and for each of them the items that it is not to be given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Queries {
+    rows: Vec<u32>,
+    excluded: Vec<u32>,
+    /// Where those of each query end in `excluded`.
+    ends: Vec<usize>,
+}
+
 impl Rows {
     /// Removes all rows, and keeps the room that they took.
     pub fn clear(&mut self) {
@@ -45,6 +56,11 @@ impl Rows {
                 tokens.ids.clear();
                 tokens.type_ids.clear();
                 tokens.ends.clear();
+            }
+            Self::Queries(queries) => {
+                queries.rows.clear();
+                queries.excluded.clear();
+                queries.ends.clear();
             }
         }
     }
@@ -67,8 +83,36 @@ impl Rows {
                 tokens.push(ids.iter().copied(), type_ids.iter().copied());
                 true
             }
+            (Self::Queries(queries), Self::Queries(others)) => {
+                let (query, excluded) = others.query(row);
+                queries.push(query, excluded.iter().copied());
+                true
+            }
             _ => false,
         }
+    }
+}
+
+impl Queries {
+    /// Appends a query and the items that it is not to be given, ascending.
+    pub fn push(&mut self, query: u32, excluded: impl IntoIterator<Item = u32>) {
+        self.rows.push(query);
+        self.excluded.extend(excluded);
+        self.ends.push(self.excluded.len());
+    }
+
+    /// The query at `index`, and the items that it is not to be given, ascending.
+    pub fn query(&self, index: usize) -> (u32, &[u32]) {
+        let begin = match index {
+            0 => 0,
+            index => self.ends[index - 1],
+        };
+        (self.rows[index], &self.excluded[begin..self.ends[index]])
+    }
+
+    /// Rows of the table of queries, for some neighbouring ones.
+    pub fn rows(&self, queries: Range<usize>) -> &[u32] {
+        &self.rows[queries]
     }
 }
 

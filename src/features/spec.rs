@@ -123,6 +123,10 @@ pub enum FeatureKind {
         /// Bytes that the tokenizer is given at most.
         max_bytes: usize,
     },
+    /// What items are ranked for: a row of an embedding table. An unknown one is rejected.
+    Query,
+    /// A list of items.
+    Items,
 }
 
 impl FeatureKind {
@@ -130,8 +134,9 @@ impl FeatureKind {
     pub fn purpose(&self) -> Purpose {
         match self {
             FeatureKind::Numeric { .. } => Purpose::Numeric,
-            FeatureKind::Categorical { .. } => Purpose::Categorical,
+            FeatureKind::Categorical { .. } | FeatureKind::Query => Purpose::Categorical,
             FeatureKind::Text { .. } => Purpose::Text,
+            FeatureKind::Items => Purpose::Items,
         }
     }
 }
@@ -145,7 +150,7 @@ impl Feature {
                 categories, dim: 0, ..
             } => categories.len() + 1,
             FeatureKind::Categorical { dim, .. } => *dim,
-            FeatureKind::Text { .. } => 0,
+            FeatureKind::Text { .. } | FeatureKind::Query | FeatureKind::Items => 0,
         }
     }
 }

@@ -1,22 +1,29 @@
 //! Encodes chunks of numeric and categorical columns as matrices.
 //!
 //! Work goes column by column: no decision is taken per value that the column's feature has
-//! already settled.
+//! already settled. It goes tile by tile, too, so that the part of the matrix which all columns are written
+//! into stays in the cache.
 
-use std::collections::HashMap;
-
-use arrow::array::{Array, ArrayRef, Float64Array, StringArray};
+use arrow::array::{Array, ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
 
 use super::encoder::{Cause, Encoded, Note, Rejection};
+use super::lookup::{DictionaryCodes, Lookup};
 use super::rows::{Rows, Table};
 use super::spec::{Feature, FeatureKind, OutOfRange, Unknown};
 use crate::error::Failure;
 
+/// Numbers of a matrix's part that is encoded at a time: 64 kB of them.
+const NUMBERS_OF_A_TILE: usize = 16_384;
+
+/// And its rows, at least.
+const ROWS_OF_A_TILE: usize = 64;
+
 /// Encodes columns as a bundle's features demand.
 pub struct TableEncoder {
     features: Vec<Feature>,
-    lookups: Vec<HashMap<String, u32>>,
+    /// Of the categorical features; the others have an empty one.
+    lookups: Vec<Lookup>,
     dense_width: usize,
     code_width: usize,
 }
@@ -27,10 +34,8 @@ impl TableEncoder {
         let lookups = features
             .iter()
             .map(|feature| match &feature.kind {
-                FeatureKind::Numeric { .. } | FeatureKind::Text { .. } => HashMap::new(),
-                FeatureKind::Categorical { categories, .. } => {
-                    categories.iter().cloned().zip(1..).collect()
-                }
+                FeatureKind::Categorical { categories, .. } => Lookup::new(categories, 1),
+                _ => Lookup::new(&[], 1),
             })
             .collect();
         let is_embedded = |feature: &&Feature| feature.is_embedded();
@@ -62,11 +67,16 @@ impl TableEncoder {
     }
 
     /// Encodes `columns`, one for each feature in their order: Float64 for numeric features, Utf8
-    /// for categorical ones. Rows that are rejected hold unspecified numbers.
+    /// or Utf8 in a dictionary for categorical ones. Rows that are rejected hold unspecified numbers.
     ///
     /// # Errors
     /// If a column is of another type, which is a mistake of the caller.
-    pub fn encode(&self, columns: &[ArrayRef]) -> anyhow::Result<Encoded> {
+    pub fn encode(
+        &self,
+        columns: &[ArrayRef],
+        known: &mut Vec<DictionaryCodes>,
+    ) -> anyhow::Result<Encoded> {
+        known.resize_with(self.features.len(), DictionaryCodes::default);
         let rows = columns.first().map_or(0, |column| column.len());
         let mut encoded = Matrices {
             dense: vec![0.0; rows * self.dense_width],
@@ -74,32 +84,12 @@ impl TableEncoder {
             rejections: vec![None; rows],
             notes: Vec::new(),
         };
-        let (mut dense_column, mut code_column) = (0, 0);
-        for (index, (feature, column)) in self.features.iter().zip(columns).enumerate() {
-            match &feature.kind {
-                FeatureKind::Numeric { .. } => {
-                    let values = downcast::<Float64Array>(column, &DataType::Float64)?;
-                    self.encode_numeric(index, values, dense_column, &mut encoded);
-                }
-                FeatureKind::Categorical { .. } => {
-                    let values = downcast::<StringArray>(column, &DataType::Utf8)?;
-                    let at = if feature.is_embedded() {
-                        code_column
-                    } else {
-                        dense_column
-                    };
-                    self.encode_categorical(index, values, at, &mut encoded);
-                }
-                FeatureKind::Text { .. } => {
-                    let problem = format!("`{}` is a text in a table", feature.column);
-                    return Err(Failure::internal(problem).into());
-                }
-            }
-            if feature.is_embedded() {
-                code_column += 1;
-            } else {
-                dense_column += feature.width();
-            }
+        let width = (self.dense_width + self.code_width).max(1);
+        let tile_rows = (NUMBERS_OF_A_TILE / width).max(ROWS_OF_A_TILE);
+        for first in (0..rows).step_by(tile_rows) {
+            let count = tile_rows.min(rows - first);
+            let tile = columns.iter().map(|column| column.slice(first, count));
+            self.encode_tile(tile, first, known, &mut encoded)?;
         }
         let mut rows = self.no_rows();
         (rows.dense, rows.codes) = (encoded.dense, encoded.codes);
@@ -110,10 +100,50 @@ impl TableEncoder {
         })
     }
 
+    /// Encodes some neighbouring rows, from the row `first` on.
+    fn encode_tile(
+        &self,
+        columns: impl Iterator<Item = ArrayRef>,
+        first: usize,
+        known: &mut [DictionaryCodes],
+        encoded: &mut Matrices,
+    ) -> anyhow::Result<()> {
+        let (mut dense_column, mut code_column) = (0, 0);
+        for (index, (feature, column)) in self.features.iter().zip(columns).enumerate() {
+            match &feature.kind {
+                FeatureKind::Numeric { .. } => {
+                    let values = downcast::<Float64Array>(&column, &DataType::Float64)?;
+                    self.encode_numeric(index, values, first, dense_column, encoded);
+                }
+                FeatureKind::Categorical { .. } => {
+                    let codes = self.lookups[index].codes(&column, &mut known[index])?;
+                    let at = if feature.is_embedded() {
+                        code_column
+                    } else {
+                        dense_column
+                    };
+                    let nulls = |row| column.is_null(row);
+                    self.encode_categorical(index, &codes, nulls, first, at, encoded);
+                }
+                FeatureKind::Text { .. } | FeatureKind::Query | FeatureKind::Items => {
+                    let problem = format!("`{}` is no column of a table", feature.column);
+                    return Err(Failure::internal(problem).into());
+                }
+            }
+            if feature.is_embedded() {
+                code_column += 1;
+            } else {
+                dense_column += feature.width();
+            }
+        }
+        Ok(())
+    }
+
     fn encode_numeric(
         &self,
         index: usize,
         values: &Float64Array,
+        first: usize,
         at: usize,
         encoded: &mut Matrices,
     ) {
@@ -128,67 +158,33 @@ impl TableEncoder {
         else {
             return;
         };
-        let standardise = |value: f64| ((value - mean) / std) as f32;
-        let cells = encoded.dense.iter_mut().skip(at).step_by(self.dense_width);
-        for (row, cell) in cells.take(values.len()).enumerate() {
-            let value = values.values()[row];
+        let scale = Scale {
+            mean,
+            std,
+            min,
+            max,
+            fill,
+            out_of_range,
+        };
+        for (row, &value) in values.values().iter().enumerate() {
+            let cell = (first + row) * self.dense_width + at;
             // The common case: no NaN passes the comparisons.
-            if values.is_valid(row) && value >= min && value <= max {
-                let standardised = standardise(value);
+            if value >= min && value <= max && values.is_valid(row) {
+                let standardised = scale.standardise(value);
                 if standardised.is_finite() {
-                    *cell = standardised;
+                    encoded.dense[cell] = standardised;
                     continue;
                 }
             }
-            let null = values.is_null(row);
-            let outcome = if null || value.is_nan() {
-                match fill {
-                    // A fill beyond the range is subject to the range like any value.
-                    Some(fill) => {
-                        encoded
-                            .notes
-                            .push((row as u32, index as u32, Note::Imputed));
-                        let fill = match out_of_range {
-                            OutOfRange::Clamp => fill.clamp(min, max),
-                            OutOfRange::Reject | OutOfRange::Keep => fill,
-                        };
-                        Ok(fill)
+            let value = values.is_valid(row).then_some(value);
+            match scale.of_unusual(value) {
+                Ok((standardised, note)) => {
+                    encoded.dense[cell] = standardised;
+                    if let Some(note) = note {
+                        encoded.note(first + row, index, note);
                     }
-                    None if null => Err(Cause::Null),
-                    None => Err(Cause::NotANumber),
                 }
-            } else if value.is_infinite() {
-                Err(Cause::Infinite)
-            } else {
-                match out_of_range {
-                    OutOfRange::Keep => Ok(value),
-                    OutOfRange::Clamp => {
-                        encoded
-                            .notes
-                            .push((row as u32, index as u32, Note::Clamped));
-                        Ok(value.clamp(min, max))
-                    }
-                    OutOfRange::Reject if value < min => Err(Cause::BelowRange),
-                    OutOfRange::Reject if value > max => Err(Cause::AboveRange),
-                    // In range, but too large for f32, which is found below.
-                    OutOfRange::Reject => Ok(value),
-                }
-            };
-            let outcome = outcome.and_then(|value| {
-                let standardised = standardise(value);
-                match standardised.is_finite() {
-                    true => Ok(standardised),
-                    false => Err(Cause::TooLarge),
-                }
-            });
-            match outcome {
-                Ok(standardised) => *cell = standardised,
-                Err(cause) => {
-                    encoded.rejections[row].get_or_insert(Rejection {
-                        feature: index,
-                        cause,
-                    });
-                }
+                Err(cause) => encoded.reject(first + row, index, cause),
             }
         }
     }
@@ -196,45 +192,88 @@ impl TableEncoder {
     fn encode_categorical(
         &self,
         index: usize,
-        values: &StringArray,
+        codes: &[Option<u32>],
+        is_null: impl Fn(usize) -> bool,
+        first: usize,
         at: usize,
         encoded: &mut Matrices,
     ) {
         let FeatureKind::Categorical { dim, unknown, .. } = self.features[index].kind else {
             return;
         };
-        let lookup = &self.lookups[index];
-        for row in 0..values.len() {
-            let code = values
-                .is_valid(row)
-                .then(|| lookup.get(values.value(row)).copied())
-                .flatten();
+        for (row, &code) in codes.iter().enumerate() {
             let code = match (code, unknown) {
                 (Some(code), _) => code,
                 (None, Unknown::Other) => {
-                    encoded
-                        .notes
-                        .push((row as u32, index as u32, Note::Unknown));
+                    encoded.note(first + row, index, Note::Unknown);
                     0
                 }
                 (None, Unknown::Reject) => {
-                    let cause = if values.is_null(row) {
-                        Cause::Null
-                    } else {
-                        Cause::UnknownCategory
+                    let cause = match is_null(row) {
+                        true => Cause::Null,
+                        false => Cause::UnknownCategory,
                     };
-                    encoded.rejections[row].get_or_insert(Rejection {
-                        feature: index,
-                        cause,
-                    });
+                    encoded.reject(first + row, index, cause);
                     0
                 }
             };
+            let row = first + row;
             if dim == 0 {
                 encoded.dense[row * self.dense_width + at + code as usize] = 1.0;
             } else {
                 encoded.codes[row * self.code_width + at] = code;
             }
+        }
+    }
+}
+
+/// How a numeric feature is encoded.
+struct Scale {
+    mean: f64,
+    std: f64,
+    min: f64,
+    max: f64,
+    fill: Option<f64>,
+    out_of_range: OutOfRange,
+}
+
+impl Scale {
+    fn standardise(&self, value: f64) -> f32 {
+        ((value - self.mean) / self.std) as f32
+    }
+
+    /// What becomes of a value that is null, not finite, out of range or too large once standardised.
+    fn of_unusual(&self, value: Option<f64>) -> Result<(f32, Option<Note>), Cause> {
+        let clamped = |value: f64| value.clamp(self.min, self.max);
+        let (value, note) = match value {
+            Some(value) if value.is_infinite() => return Err(Cause::Infinite),
+            Some(value) if !value.is_nan() => match self.out_of_range {
+                OutOfRange::Reject if value < self.min => return Err(Cause::BelowRange),
+                OutOfRange::Reject if value > self.max => return Err(Cause::AboveRange),
+                OutOfRange::Clamp if clamped(value) != value => {
+                    (clamped(value), Some(Note::Clamped))
+                }
+                // In range, but too large for f32, which is found below.
+                _ => (value, None),
+            },
+            missing => {
+                let cause = match missing {
+                    None => Cause::Null,
+                    Some(_) => Cause::NotANumber,
+                };
+                let fill = self.fill.ok_or(cause)?;
+                // A fill beyond the range is subject to the range like any value.
+                let fill = match self.out_of_range {
+                    OutOfRange::Clamp => clamped(fill),
+                    OutOfRange::Reject | OutOfRange::Keep => fill,
+                };
+                (fill, Some(Note::Imputed))
+            }
+        };
+        let standardised = self.standardise(value);
+        match standardised.is_finite() {
+            true => Ok((standardised, note)),
+            false => Err(Cause::TooLarge),
         }
     }
 }
@@ -245,6 +284,17 @@ struct Matrices {
     codes: Vec<u32>,
     rejections: Vec<Option<Rejection>>,
     notes: Vec<(u32, u32, Note)>,
+}
+
+impl Matrices {
+    fn note(&mut self, row: usize, feature: usize, note: Note) {
+        self.notes.push((row as u32, feature as u32, note));
+    }
+
+    /// The first feature at fault counts.
+    fn reject(&mut self, row: usize, feature: usize, cause: Cause) {
+        self.rejections[row].get_or_insert(Rejection { feature, cause });
+    }
 }
 
 impl Feature {

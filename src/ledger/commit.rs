@@ -2,9 +2,10 @@
 //! epoch. A shard that turns out to be completed at that epoch was completed by an earlier try of
 //! the same commit, for an epoch is given out once.
 
+use super::predictions::PREDICTIONS;
 use super::{Ledger, ShardCommit, plain};
-use crate::database::{Begin, ColumnType, RowSink, Table, Value};
-use crate::record::{DeadLetter, Outputs, Predictions};
+use crate::database::{Begin, ColumnType, EncodedRows, RowSink, Table, Value};
+use crate::record::DeadLetter;
 
 /// What came of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +17,8 @@ pub enum Committed {
     Fenced,
 }
 
-const PREDICTIONS: &str = "predictions";
-
 /// A table like that of the predictions, which ends with its transaction.
 const REHEARSAL: &str = "rehearsal";
-
-const COLUMNS: [(&str, ColumnType); 8] = [
-    ("run_id", ColumnType::BigInt),
-    ("record_id", ColumnType::Text),
-    ("ordinal", ColumnType::BigInt),
-    ("label", ColumnType::Text),
-    ("score", ColumnType::Real),
-    ("value", ColumnType::Double),
-    ("output", ColumnType::Text),
-    // The last, so that it need not be given.
-    ("embedding", ColumnType::Reals),
-];
 
 const DEAD_LETTERS: Table = Table {
     name: "dead_letters",
@@ -59,7 +46,6 @@ impl Ledger {
     /// The database's; nothing is then written.
     pub fn commit_shard(&mut self, run_id: i64, commit: &ShardCommit) -> anyhow::Result<Committed> {
         let doing = || format!("cannot commit shard {}", commit.shard_no);
-        let order = by_id(&commit.predictions);
         self.transaction(Begin::Write, doing, |ledger| {
             let shard_no = Value::from(i64::from(commit.shard_no));
             let fence = ledger.fetch_one(
@@ -82,7 +68,7 @@ impl Ledger {
             if fence.state != "leased" || fence.run_state != "running" {
                 return Ok(Committed::Fenced);
             }
-            insert_predictions(ledger, PREDICTIONS, run_id, &commit.predictions, &order)?;
+            insert_predictions(ledger, PREDICTIONS, &commit.predictions)?;
             insert_dead_letters(ledger, run_id, &commit.dead_letters)?;
             let values = [
                 Value::from(run_id),
@@ -127,60 +113,26 @@ impl Ledger {
     ///
     /// # Errors
     /// The database's.
-    pub fn rehearse_commit(&mut self, run_id: i64, commit: &ShardCommit) -> anyhow::Result<()> {
+    pub fn rehearse_commit(&mut self, commit: &ShardCommit) -> anyhow::Result<()> {
         let doing = || "cannot rehearse a commit".to_owned();
-        let order = by_id(&commit.predictions);
         let table = match self.is_shared() {
             true => REHEARSAL,
             false => PREDICTIONS,
         };
         self.transaction(Begin::Write, doing, |ledger| {
-            insert_predictions(ledger, table, run_id, &commit.predictions, &order)
+            insert_predictions(ledger, table, &commit.predictions)
         })
     }
 }
 
-/// The table is a tree by id: in its order, rows go to neighbouring pages.
-fn by_id(predictions: &Predictions) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..predictions.len()).collect();
-    order.sort_unstable_by_key(|&index| predictions.record_id(index));
-    order
-}
-
 fn insert_predictions(
     ledger: &mut Ledger,
-    name: &'static str,
-    run_id: i64,
-    predictions: &Predictions,
-    order: &[usize],
+    table: &'static str,
+    rows: &EncodedRows,
 ) -> anyhow::Result<()> {
-    if order.is_empty() {
-        return Ok(());
+    if !rows.is_empty() {
+        ledger.connection.insert(table, rows)?;
     }
-    let columns: &[_] = match predictions.outputs() {
-        Outputs::Embedding { .. } => &COLUMNS,
-        _ => &COLUMNS[..COLUMNS.len() - 1],
-    };
-    let table = Table { name, columns };
-    ledger
-        .connection
-        .insert(&table, &mut |sink: &mut RowSink<'_>| {
-            for &index in order {
-                let row = predictions.row(index);
-                let values = [
-                    run_id.into(),
-                    row.record_id.as_ref().into(),
-                    row.ordinal.into(),
-                    row.label.as_deref().into(),
-                    row.score.into(),
-                    row.value.into(),
-                    row.output.as_deref().into(),
-                    row.embedding.as_deref().into(),
-                ];
-                sink(&values[..columns.len()])?;
-            }
-            Ok(())
-        })?;
     Ok(())
 }
 
@@ -192,21 +144,21 @@ fn insert_dead_letters(
     if dead_letters.is_empty() {
         return Ok(());
     }
-    ledger
-        .connection
-        .insert(&DEAD_LETTERS, &mut |sink: &mut RowSink<'_>| {
-            for letter in dead_letters {
-                sink(&[
-                    run_id.into(),
-                    (letter.ordinal as i64).into(),
-                    letter.record_id.as_deref().into(),
-                    letter.stage.as_str().into(),
-                    letter.code.as_ref().into(),
-                    letter.field.as_deref().into(),
-                    letter.message.as_str().into(),
-                ])?;
-            }
-            Ok(())
-        })?;
+    let dialect = ledger.target().dialect();
+    let rows = EncodedRows::new(dialect, &DEAD_LETTERS, &mut |sink: &mut RowSink<'_>| {
+        for letter in dead_letters {
+            sink(&[
+                run_id.into(),
+                (letter.ordinal as i64).into(),
+                letter.record_id.as_deref().into(),
+                letter.stage.as_str().into(),
+                letter.code.as_ref().into(),
+                letter.field.as_deref().into(),
+                letter.message.as_str().into(),
+            ])?;
+        }
+        Ok(())
+    })?;
+    ledger.connection.insert(DEAD_LETTERS.name, &rows)?;
     Ok(())
 }

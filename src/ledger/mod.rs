@@ -34,6 +34,7 @@ mod finish;
 mod inspect;
 mod key;
 mod plan;
+mod predictions;
 mod prune;
 mod queue;
 mod read;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::EncodedRows;
 use crate::error::{Class, Failure};
-use crate::record::{DeadLetter, Predictions};
+use crate::record::DeadLetter;
 
 /// How execution of a run went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -316,8 +317,8 @@ pub struct ShardCommit {
     pub shard_no: u32,
     /// The claim's epoch.
     pub epoch: i64,
-    /// Its predictions, ordinals ascending.
-    pub predictions: Predictions,
+    /// Its predictions, as [`Target::encode`](super::Target::encode) makes them.
+    pub predictions: EncodedRows,
     /// Its dead letters, ordinals ascending.
     pub dead_letters: Vec<DeadLetter>,
     /// Records that the filter dropped.

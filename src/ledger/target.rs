@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Ledger;
-use crate::database::Identifier;
 use crate::database::postgres::{Address, Limits, Pool, PostgresConnection};
 use crate::database::sqlite::{Mode, SqliteConnection, Turn, file_of};
+use crate::database::{Dialect, Identifier};
 use crate::error::{self, Class, Failure};
 use crate::interrupt::Interrupt;
 
@@ -165,6 +165,14 @@ impl Target {
     /// Whether several processes may work on one run.
     pub fn is_shared(&self) -> bool {
         matches!(self.0.as_ref(), Kind::Postgres { .. })
+    }
+
+    /// What kind of database it is.
+    pub(super) fn dialect(&self) -> Dialect {
+        match self.0.as_ref() {
+            Kind::Sqlite { .. } => Dialect::Sqlite,
+            Kind::Postgres { .. } => Dialect::Postgres,
+        }
     }
 
     /// The database for people, without user and password.

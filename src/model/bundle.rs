@@ -2,25 +2,22 @@
 //!
 #![doc = include_str!("bundle.md")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::{fs, io};
+mod build;
+mod files;
 
 use anyhow::Context;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use super::bert::config::Config;
-use super::bert::{Bert, Ending, Pooling, check_fit};
+use self::build::Parts;
+use self::files::Files;
+use super::bert::Pooling;
 use super::kernels::Activation;
-use super::mlp::Mlp;
 use super::network::{Capacity, Network};
-use super::numerics;
 use super::outputs::Head;
 use super::weights::Weights;
-use crate::error::{Class, Failure};
+use crate::error::Failure;
 use crate::features::spec::FeatureSpec;
-use crate::features::{Encoder, TableEncoder, TextColumns, TextEncoder, TooLong};
+use crate::features::{Encoder, TooLong};
 use crate::job::{ModelReference, Precision};
 
 /// `model.toml` as written.
@@ -30,6 +27,7 @@ struct BundleSpec {
     model: ModelSection,
     mlp: Option<MlpSection>,
     text: Option<TextSection>,
+    ranking: Option<RankingSection>,
     output: Option<OutputSection>,
     #[serde(default, rename = "feature")]
     features: Vec<FeatureSpec>,
@@ -51,6 +49,7 @@ struct ModelSection {
 enum Architecture {
     Mlp,
     Bert,
+    TwoTower,
 }
 
 /// What the model predicts.
@@ -65,6 +64,8 @@ pub enum Task {
     Regression,
     /// A vector.
     Embedding,
+    /// Items, best first.
+    Ranking,
 }
 
 impl Task {
@@ -75,6 +76,7 @@ impl Task {
             Task::Multiclass => "multiclass",
             Task::Regression => "regression",
             Task::Embedding => "embedding",
+            Task::Ranking => "ranking",
         }
     }
 }
@@ -98,6 +100,16 @@ struct TextSection {
     too_long: TooLong,
     pooling: Option<Pooling>,
     normalize: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RankingSection {
+    query_column: String,
+    queries: String,
+    items: String,
+    top_k: usize,
+    exclude: Option<String>,
 }
 
 /// Room for 512 tokens of a language whose words are long.
@@ -143,8 +155,6 @@ pub struct Bundle {
 
 const MODEL_TOML: &str = "model.toml";
 const WEIGHTS: &str = "model.safetensors";
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
 
 /// The longest description that is parsed, in bytes; parsed it takes some twenty times as much. It has
 /// room for about three million categories.
@@ -159,8 +169,8 @@ impl Bundle {
     /// precision needs (78).
     pub fn load(reference: &ModelReference) -> anyhow::Result<Self> {
         let directory = &reference.bundle;
-        let files = read_files(directory)?;
-        let digest = digest(&files);
+        let files = Files::read(directory)?;
+        let digest = files.digest();
         if let Some(pinned) = &reference.digest
             && *pinned != digest
         {
@@ -172,7 +182,7 @@ impl Bundle {
             .into());
         }
         let shown = directory.join(MODEL_TOML).display().to_string();
-        let text = file(&files, directory, MODEL_TOML)?;
+        let text = files.get(MODEL_TOML)?;
         if text.len() > LONGEST_DESCRIPTION {
             return Err(Failure::config(format!(
                 "{shown} has {} bytes, the limit is {LONGEST_DESCRIPTION}",
@@ -186,22 +196,15 @@ impl Bundle {
         let spec: BundleSpec = toml::from_str(text)
             .map_err(|error| Failure::config(format!("{shown}: {}", explain(&error, text))))?;
         let weights = Weights::parse(
-            file(&files, directory, WEIGHTS)?,
+            files.get(WEIGHTS)?,
             &directory.join(WEIGHTS).display().to_string(),
         )?;
-        let parts = match spec.model.architecture {
-            Architecture::Mlp => build_mlp(&spec, weights, reference),
-            Architecture::Bert => {
-                let config = file(&files, directory, CONFIG)?;
-                let tokenizer = file(&files, directory, TOKENIZER)?;
-                build_bert(&spec, config, tokenizer, weights, reference)
-            }
-        };
+        let parts = Parts::build(&spec, &files, weights, reference);
         let parts = parts.with_context(|| shown.clone())?;
-        Self::build(spec, digest, parts, reference).with_context(|| shown)
+        Self::of(spec, digest, parts, reference).with_context(|| shown)
     }
 
-    fn build(
+    fn of(
         spec: BundleSpec,
         digest: String,
         parts: Parts,
@@ -232,223 +235,10 @@ impl Bundle {
     /// What one forward pass takes, of what the job says.
     pub fn capacity(&self, batch_size: usize, batch_tokens: usize) -> Capacity {
         match self.network {
-            Network::Mlp(_) => Capacity::Rows(batch_size),
+            Network::Mlp(_) | Network::TwoTower(_) => Capacity::Rows(batch_size),
             Network::Bert(_) => Capacity::Tokens(batch_tokens),
         }
     }
-}
-
-/// What an architecture makes of a bundle's files.
-struct Parts {
-    encoder: Encoder,
-    network: Network,
-    head: Head,
-    numerics: &'static str,
-}
-
-/// The head of a model whose network gives vectors of this `width`, if it gives such.
-fn head(
-    spec: &BundleSpec,
-    reference: &ModelReference,
-    width: Option<usize>,
-) -> anyhow::Result<Head> {
-    if let (Some(_), false) = (reference.threshold, spec.model.task == Task::Binary) {
-        return Err(Failure::config(
-            "the job sets [model] threshold, but the model is not of task \"binary\"",
-        )
-        .into());
-    }
-    Head::new(
-        spec.model.task,
-        spec.model.classes.clone(),
-        reference.threshold.or(spec.model.threshold),
-        spec.output.as_ref().and_then(|output| output.transform),
-        width,
-    )
-}
-
-fn build_mlp(
-    spec: &BundleSpec,
-    mut weights: Weights,
-    reference: &ModelReference,
-) -> anyhow::Result<Parts> {
-    let mlp = spec
-        .mlp
-        .as_ref()
-        .ok_or_else(|| Failure::config("architecture \"mlp\" needs a section [mlp]"))?;
-    if spec.text.is_some() {
-        return Err(Failure::config("architecture \"mlp\" has no section [text]").into());
-    }
-    if reference.precision != Precision::F32 {
-        return Err(Failure::config(
-            "the job sets [model] precision, but architecture \"mlp\" computes in f32 alone",
-        )
-        .into());
-    }
-    if spec.features.is_empty() {
-        return Err(Failure::config("architecture \"mlp\" needs at least one [[feature]]").into());
-    }
-    let features = spec
-        .features
-        .iter()
-        .cloned()
-        .map(FeatureSpec::resolve)
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut columns: Vec<&str> = features
-        .iter()
-        .map(|feature| feature.column.as_str())
-        .collect();
-    columns.sort_unstable();
-    if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::config(format!("feature `{}` is listed twice", twice[0])).into());
-    }
-    let kernels = numerics::kernels(reference.precision)?;
-    let head = head(spec, reference, None)?;
-    let network = Mlp::load(
-        &features,
-        &mlp.hidden,
-        mlp.activation,
-        head.width(),
-        kernels,
-        &mut weights,
-    )?;
-    weights.finish()?;
-    Ok(Parts {
-        encoder: Encoder::Table(TableEncoder::new(features)),
-        network: Network::Mlp(network),
-        head,
-        numerics: kernels.instruction_set().as_str(),
-    })
-}
-
-fn build_bert(
-    spec: &BundleSpec,
-    config: &[u8],
-    tokenizer: &[u8],
-    mut weights: Weights,
-    reference: &ModelReference,
-) -> anyhow::Result<Parts> {
-    let text = spec
-        .text
-        .as_ref()
-        .ok_or_else(|| Failure::config("architecture \"bert\" needs a section [text]"))?;
-    if spec.mlp.is_some() || !spec.features.is_empty() {
-        return Err(Failure::config(
-            "architecture \"bert\" has no section [mlp], and no [[feature]] but its [text]",
-        )
-        .into());
-    }
-    let kernels = numerics::kernels(reference.precision)?;
-    let config = Config::parse(config)?;
-    let head = head(spec, reference, Some(config.width))?;
-    let ending = ending(spec.model.task, text, &head)?;
-    let encoder = TextEncoder::new(
-        tokenizer,
-        TextColumns {
-            column: text.column.clone(),
-            pair: text.pair.clone(),
-            max_length: text.max_length,
-            max_bytes: text.max_bytes,
-            too_long: text.too_long,
-        },
-    )?;
-    check_fit(&config, encoder.sizes()?, text.max_length)?;
-    let network = Bert::load(&config, ending, Some(kernels), &mut weights)?;
-    weights.finish()?;
-    Ok(Parts {
-        encoder: Encoder::Text(Box::new(encoder)),
-        network: Network::Bert(Box::new(network)),
-        head,
-        numerics: kernels.instruction_set().as_str(),
-    })
-}
-
-/// What is made of the encoded tokens, by the task and the `[text]` section.
-fn ending(task: Task, text: &TextSection, head: &Head) -> Result<Ending, Failure> {
-    if task == Task::Embedding {
-        return Ok(Ending::Embedding {
-            pooling: text.pooling.unwrap_or(Pooling::Mean),
-            normalize: text.normalize.unwrap_or(true),
-        });
-    }
-    if text.normalize.is_some() {
-        return Err(Failure::config(
-            "[text] `normalize` is for task \"embedding\" only",
-        ));
-    }
-    match text.pooling {
-        None | Some(Pooling::Cls) => Ok(Ending::Logits(head.width())),
-        Some(Pooling::Mean) => Err(Failure::config(
-            "[text] pooling = \"mean\" is for task \"embedding\" only: heads take the first token",
-        )),
-    }
-}
-
-/// Name and content of every file of the bundle, hidden ones aside. Everything is read once, so
-/// that what is hashed is what is loaded.
-fn read_files(directory: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-    let entries = fs::read_dir(directory).map_err(|error| {
-        let class = match error.kind() {
-            io::ErrorKind::PermissionDenied => Class::Permission,
-            _ => Class::Config,
-        };
-        Failure::new(class, format!("bundle {}: {error}", directory.display()))
-        .hint("[model] bundle is a directory with model.toml and model.safetensors; relative paths start at the working directory")
-    })?;
-    let mut files = BTreeMap::new();
-    for entry in entries {
-        let path = entry
-            .with_context(|| format!("cannot list {}", directory.display()))?
-            .path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if name.starts_with('.') || !path.is_file() {
-            continue;
-        }
-        refuse_pickle(&path)?;
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        files.insert(name, bytes);
-    }
-    Ok(files)
-}
-
-/// Names under which pickles are shipped. None is read here, and none is passed on with a bundle to
-/// somebody who would load it.
-const PICKLES: [&str; 8] = [
-    "pt", "pth", "ckpt", "bin", "pkl", "pickle", "joblib", "dill",
-];
-
-fn refuse_pickle(path: &Path) -> Result<(), Failure> {
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    if !PICKLES.contains(&extension.to_ascii_lowercase().as_str()) {
-        return Ok(());
-    }
-    Err(Failure::config(format!(
-        "{}: a bundle holds no pickles: to load one is to run the code in it",
-        path.display()
-    ))
-    .hint("take the file out of the bundle; weights are in model.safetensors"))
-}
-
-fn file<'files>(
-    files: &'files BTreeMap<String, Vec<u8>>,
-    directory: &Path,
-    name: &str,
-) -> anyhow::Result<&'files [u8]> {
-    files.get(name).map(Vec::as_slice).ok_or_else(|| {
-        let path = directory.join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(_) => Failure::config(format!(
-                "{} is not a file, or a link that leads to none",
-                path.display()
-            )),
-            Err(_) => Failure::config(format!("bundle {} has no {name}", directory.display())),
-        }
-        .into()
-    })
 }
 
 /// What is wrong with model.toml, with the lines at fault unless they would bury it.
@@ -462,14 +252,4 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
     let line = 1 + before.unwrap_or_default().matches('\n').count();
     let message: String = error.message().chars().take(LONGEST).collect();
     format!("line {line}: {message}")
-}
-
-fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
-    let mut hasher = Sha256::new();
-    for (name, bytes) in files {
-        hasher.update((name.len() as u64).to_le_bytes());
-        hasher.update(name);
-        hasher.update(Sha256::digest(bytes));
-    }
-    format!("sha256:{}", hex::encode(hasher.finalize()))
 }

@@ -3,8 +3,7 @@
 //! Tensors, in PyTorch's own layout: `layers.{i}.weight [out, in]`, `layers.{i}.bias [out]`,
 //! `embeddings.{column}.weight [1 + categories, dim]`.
 
-use candle_core::{Device, Tensor};
-use candle_nn::{Embedding, Module};
+use candle_core::{Device, Tensor, bail};
 
 use super::kernels::{Activation, Kernels, PackedLinear};
 use super::ops::{Project, numbers};
@@ -23,7 +22,7 @@ enum Piece {
     /// Columns `start..start + width` of the dense matrix.
     Dense { start: usize, width: usize },
     /// The embeddings of column `column` of the codes.
-    Embedded { column: usize, table: Embedding },
+    Embedded { column: usize, table: Table },
 }
 
 impl Mlp {
@@ -56,15 +55,20 @@ impl Mlp {
         })
     }
 
-    /// Logits `[rows, outputs]` of a batch: `dense [rows, dense width]` and
-    /// `codes [rows, embedded features]`, as [`crate::features::Encoder`] lays them out.
+    /// Logits `[rows, outputs]` of a batch of `rows` rows, at least one: `dense [rows, dense width]` and
+    /// `codes [rows, embedded features]`, row-major, as [`crate::features::Encoder`] lays them out.
     ///
     /// A row's logits depend on the row alone.
     ///
     /// # Errors
     /// Only if the batch does not fit the network.
-    pub fn forward(&self, dense: &Tensor, codes: &Tensor) -> candle_core::Result<Tensor> {
-        let mut hidden = self.assemble(dense, codes)?;
+    pub fn forward(
+        &self,
+        rows: usize,
+        dense: &[f32],
+        codes: &[u32],
+    ) -> candle_core::Result<Tensor> {
+        let mut hidden = self.assemble(rows, dense, codes)?;
         let last = self.layers.len() - 1;
         for (index, layer) in self.layers.iter().enumerate() {
             hidden = hidden.apply_op1_no_bwd(&Project {
@@ -83,7 +87,7 @@ impl Mlp {
             .map(|layer| (layer.inputs() + 1) * layer.outputs());
         let in_tables = self.pieces.iter().map(|piece| match piece {
             Piece::Dense { .. } => 0,
-            Piece::Embedded { table, .. } => table.embeddings().elem_count(),
+            Piece::Embedded { table, .. } => table.numbers.len(),
         });
         in_layers.chain(in_tables).sum::<usize>() as u64
     }
@@ -97,37 +101,45 @@ impl Mlp {
         rest.sum::<usize>() as u64
     }
 
-    fn assemble(&self, dense: &Tensor, codes: &Tensor) -> candle_core::Result<Tensor> {
-        if let [Piece::Dense { .. }] = self.pieces.as_slice() {
-            return Ok(dense.clone());
-        }
-        let pieces = self
-            .pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Dense { start, width } => dense.narrow(1, *start, *width),
-                Piece::Embedded { column, table } => {
-                    table.forward(&codes.narrow(1, *column, 1)?.squeeze(1)?.contiguous()?)
-                }
-            })
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        Tensor::cat(&pieces, 1)
-    }
-
-    /// A batch of `rows` rows from row-major buffers of exactly that many rows.
-    ///
-    /// # Errors
-    /// If a buffer does not have `rows` rows.
-    pub fn batch(
-        rows: usize,
-        dense: Vec<f32>,
-        codes: Vec<u32>,
-    ) -> candle_core::Result<(Tensor, Tensor)> {
+    /// The input vectors of `rows` rows, all features side by side.
+    fn assemble(&self, rows: usize, dense: &[f32], codes: &[u32]) -> candle_core::Result<Tensor> {
+        let width = self.layers.first().map_or(0, PackedLinear::inputs);
         let (dense_width, code_width) = (dense.len() / rows, codes.len() / rows);
-        Ok((
-            Tensor::from_vec(dense, (rows, dense_width), &Device::Cpu)?,
-            Tensor::from_vec(codes, (rows, code_width), &Device::Cpu)?,
-        ))
+        if let [Piece::Dense { .. }] = self.pieces.as_slice() {
+            return Tensor::from_slice(dense, (rows, dense_width), &Device::Cpu);
+        }
+        let mut input = Vec::with_capacity(rows * width);
+        for row in 0..rows {
+            let dense = &dense[row * dense_width..(row + 1) * dense_width];
+            let codes = &codes[row * code_width..(row + 1) * code_width];
+            for piece in &self.pieces {
+                let part = match piece {
+                    Piece::Dense { start, width } => dense.get(*start..start + width),
+                    Piece::Embedded { column, table } => {
+                        codes.get(*column).and_then(|code| table.row(*code))
+                    }
+                };
+                match part {
+                    Some(part) => input.extend_from_slice(part),
+                    None => bail!("a row has other columns, or a code that its table has not"),
+                }
+            }
+        }
+        Tensor::from_vec(input, (rows, width), &Device::Cpu)
+    }
+}
+
+/// Vectors of the values of a feature.
+struct Table {
+    width: usize,
+    /// Row-major `[1 + categories, width]`.
+    numbers: Vec<f32>,
+}
+
+impl Table {
+    fn row(&self, code: u32) -> Option<&[f32]> {
+        let begin = code as usize * self.width;
+        self.numbers.get(begin..begin + self.width)
     }
 }
 
@@ -145,7 +157,10 @@ fn load_pieces(features: &[Feature], weights: &mut Weights) -> anyhow::Result<Ve
                 )?;
                 pieces.push(Piece::Embedded {
                     column: code_column,
-                    table: Embedding::new(table, *dim),
+                    table: Table {
+                        width: *dim,
+                        numbers: numbers(&table)?,
+                    },
                 });
                 code_column += 1;
             }

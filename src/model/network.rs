@@ -5,8 +5,10 @@ use std::ops::Range;
 use super::bert::Bert;
 use super::mlp::Mlp;
 use super::ops::numbers;
+use super::two_tower::TwoTower;
 use crate::error::Failure;
 use crate::features::{Rows, Table};
+use crate::record::Rankings;
 
 /// What one forward pass takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,16 @@ pub enum Network {
     Mlp(Mlp),
     /// Over texts.
     Bert(Box<Bert>),
+    /// Over queries.
+    TwoTower(TwoTower),
+}
+
+/// What a network makes of some rows.
+pub enum NetworkOutput {
+    /// As many numbers a row as the model's head takes, row-major.
+    Numbers(Vec<f32>),
+    /// Items, best first.
+    Rankings(Rankings),
 }
 
 impl Network {
@@ -40,6 +52,7 @@ impl Network {
         match self {
             Self::Mlp(mlp) => mlp.parameters(),
             Self::Bert(bert) => bert.parameters(),
+            Self::TwoTower(towers) => towers.parameters(),
         }
     }
 
@@ -48,18 +61,25 @@ impl Network {
         match self {
             Self::Mlp(mlp) => capacity.size() as u64 * mlp.activations(),
             Self::Bert(bert) => bert.activations(capacity.size()),
+            Self::TwoTower(towers) => towers.activations(capacity.size()),
         }
     }
 
-    /// What the network makes of some neighbouring rows, row-major. What a row comes to depends on the
-    /// row alone.
+    /// What the network makes of some neighbouring rows. What a row comes to depends on the row alone.
     ///
     /// # Errors
     /// The rows are of another kind than the network takes, or do not fit it.
-    pub fn forward(&self, rows: &Rows, range: Range<usize>) -> anyhow::Result<Vec<f32>> {
+    pub fn forward(&self, rows: &Rows, range: Range<usize>) -> anyhow::Result<NetworkOutput> {
         match (self, rows) {
-            (Self::Mlp(mlp), Rows::Table(table)) => Ok(forward_table(mlp, table, range)?),
-            (Self::Bert(bert), Rows::Tokens(tokens)) => Ok(bert.forward(tokens, range)?),
+            (Self::Mlp(mlp), Rows::Table(table)) => {
+                Ok(NetworkOutput::Numbers(forward_table(mlp, table, range)?))
+            }
+            (Self::Bert(bert), Rows::Tokens(tokens)) => {
+                Ok(NetworkOutput::Numbers(bert.forward(tokens, range)?))
+            }
+            (Self::TwoTower(towers), Rows::Queries(queries)) => {
+                Ok(NetworkOutput::Rankings(towers.rank(queries, range)?))
+            }
             _ => Err(Failure::internal("rows are of another kind than the network takes").into()),
         }
     }
@@ -67,8 +87,7 @@ impl Network {
 
 fn forward_table(mlp: &Mlp, table: &Table, range: Range<usize>) -> candle_core::Result<Vec<f32>> {
     let of = |width: usize| range.start * width..range.end * width;
-    let dense = table.dense[of(table.dense_width)].to_vec();
-    let codes = table.codes[of(table.code_width)].to_vec();
-    let (dense, codes) = Mlp::batch(range.len(), dense, codes)?;
-    numbers(&mlp.forward(&dense, &codes)?)
+    let dense = &table.dense[of(table.dense_width)];
+    let codes = &table.codes[of(table.code_width)];
+    numbers(&mlp.forward(range.len(), dense, codes)?)
 }

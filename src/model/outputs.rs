@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::bundle::{TargetTransform, Task};
+use super::network::NetworkOutput;
 use crate::error::Failure;
-use crate::record::Outputs;
+use crate::record::{Outputs, Rankings};
 
 /// Turns logits into outputs.
 #[derive(Clone, Debug)]
@@ -34,11 +35,18 @@ pub enum Head {
         /// Its length.
         width: usize,
     },
+    /// Items, best first.
+    Ranking {
+        /// Ids of all items.
+        items: Arc<[String]>,
+        /// How many a record gets at most.
+        top_k: usize,
+    },
 }
 
 impl Head {
     /// Checks that a task has just what it needs; `width` is that of the vectors that the network
-    /// gives, if it gives such.
+    /// gives, if it gives such. Of rankings there is but one kind: [`Head::Ranking`].
     ///
     /// # Errors
     /// Names the key at fault (78).
@@ -93,6 +101,7 @@ impl Head {
                 None => Err(config("task \"embedding\" is for architecture \"bert\"")),
             },
             (Task::Embedding, Some(_)) => Err(config("task \"embedding\" has no `classes`")),
+            (Task::Ranking, _) => Err(config("task \"ranking\" is for architecture \"two_tower\"")),
         }
     }
 
@@ -102,6 +111,8 @@ impl Head {
             Head::Binary { .. } | Head::Regression { .. } => 1,
             Head::Embedding { width } => *width,
             Head::Multiclass { classes } => classes.len(),
+            // Item and score.
+            Head::Ranking { top_k, .. } => 2 * top_k,
         }
     }
 
@@ -126,12 +137,35 @@ impl Head {
                 width: *width,
                 vectors: Vec::with_capacity(capacity * width),
             },
+            Head::Ranking { items, top_k } => Outputs::Ranking {
+                items: items.clone(),
+                rankings: Rankings::with_capacity(capacity, *top_k),
+            },
         }
     }
 
-    /// Appends the output of one record to `outputs` (made by [`Head::empty`]). Returns false, and
-    /// appends nothing, if the network's output or what follows from it is not finite.
-    pub fn push(&self, logits: &[f32], outputs: &mut Outputs) -> bool {
+    /// Appends what `given` holds of the record at `row` to `outputs` (made by [`Head::empty`]). Returns
+    /// false, and appends nothing, if the network's output or what follows from it is not finite.
+    pub fn push(&self, given: &NetworkOutput, row: usize, outputs: &mut Outputs) -> bool {
+        match (given, outputs) {
+            (NetworkOutput::Numbers(numbers), outputs) => {
+                let width = self.width();
+                let logits = numbers.get(row * width..(row + 1) * width);
+                logits.is_some_and(|logits| self.push_numbers(logits, outputs))
+            }
+            (NetworkOutput::Rankings(given), Outputs::Ranking { rankings, .. }) => {
+                let (items, scores) = given.list(row);
+                let is_finite = scores.iter().all(|score| score.is_finite());
+                if is_finite {
+                    rankings.push(items.iter().copied().zip(scores.iter().copied()));
+                }
+                is_finite
+            }
+            (NetworkOutput::Rankings(_), _) => false,
+        }
+    }
+
+    fn push_numbers(&self, logits: &[f32], outputs: &mut Outputs) -> bool {
         if logits.iter().any(|logit| !logit.is_finite()) {
             return false;
         }
@@ -231,8 +265,8 @@ mod tests {
     fn a_score_that_reaches_the_threshold_is_positive() {
         let head = Head::new(Task::Binary, names(&["no", "yes"]), Some(0.5), None, None).unwrap();
         let mut outputs = head.empty(2);
-        assert!(head.push(&[0.0], &mut outputs));
-        assert!(head.push(&[-1e-3], &mut outputs));
+        assert!(head.push_numbers(&[0.0], &mut outputs));
+        assert!(head.push_numbers(&[-1e-3], &mut outputs));
         let Outputs::Binary { labels, .. } = outputs else {
             panic!("not binary");
         };
@@ -257,7 +291,7 @@ mod tests {
             let mut outputs = head.empty(1);
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let logits = vec![bad; head.width()];
-                assert!(!head.push(&logits, &mut outputs));
+                assert!(!head.push_numbers(&logits, &mut outputs));
             }
             assert!(outputs.is_empty());
         }
@@ -270,7 +304,7 @@ mod tests {
             None,
         )
         .unwrap();
-        assert!(!head.push(&[1e30], &mut head.empty(1)));
+        assert!(!head.push_numbers(&[1e30], &mut head.empty(1)));
     }
 
     #[test]

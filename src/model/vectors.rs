@@ -37,7 +37,7 @@ pub const TEST_VECTORS: &str = "test_vectors.parquet";
 /// one, too, where the score is close to the threshold, so that labels are not compared.
 pub fn tolerance(bundle: &Bundle) -> f64 {
     match (&bundle.network, bundle.precision) {
-        (Network::Mlp(_), _) => 1e-5,
+        (Network::Mlp(_) | Network::TwoTower(_), _) => 1e-5,
         (Network::Bert(_), Precision::F32) => 1e-4,
         (Network::Bert(_), Precision::Bf16) => 0.05,
     }
@@ -104,8 +104,8 @@ impl TestVectors {
             ))
             .into());
         }
-        if let Head::Embedding { .. } = bundle.head {
-            let problem = format!("{shown}: embeddings have no test vectors yet");
+        if let Head::Embedding { .. } | Head::Ranking { .. } = bundle.head {
+            let problem = format!("{shown}: embeddings and rankings have no test vectors yet");
             return Err(Failure::config(problem)
                 .hint("take the file out of the bundle")
                 .into());
@@ -303,7 +303,7 @@ fn known_columns(head: &Head) -> Vec<String> {
             known
         }
         Head::Regression { .. } => names(&["value"]),
-        Head::Embedding { .. } => Vec::new(),
+        Head::Embedding { .. } | Head::Ranking { .. } => Vec::new(),
     }
 }
 

@@ -125,8 +125,8 @@ impl ShardStats {
                     self.values.add(value);
                 }
             }
-            // A vector has no one number that a distribution could be of.
-            Outputs::Embedding { .. } => {}
+            // Neither has one number that a distribution could be of.
+            Outputs::Embedding { .. } | Outputs::Ranking { .. } => {}
         }
     }
 }

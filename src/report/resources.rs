@@ -39,10 +39,11 @@ pub fn measure(begun: Instant, workers: usize, database: Option<&Path>) -> Resou
     Resources {
         host: host_name(),
         workers: workers as u64,
-        // Linux counts in KiB.
-        peak_memory_bytes: usage
-            .and_then(|usage| u64::try_from(usage.max_rss()).ok())
-            .map(|kibibytes| kibibytes * 1024),
+        peak_memory_bytes: peak_resident_set().or_else(|| {
+            // In KiB. That of whoever started this process counts, too, where it was greater.
+            let kibibytes = u64::try_from(usage?.max_rss()).ok()?;
+            Some(kibibytes * 1024)
+        }),
         cpu_share: usage.map(|usage| {
             let processor = usage.user_time() + usage.system_time();
             let available = begun.elapsed().as_secs_f64() * workers as f64;
@@ -66,11 +67,21 @@ pub fn host_name() -> String {
 
 /// A counter of `/proc/self/io`, which only Linux has.
 fn transferred(counter: &str) -> Option<u64> {
-    let counters = fs::read_to_string("/proc/self/io").ok()?;
-    counters
+    entry("/proc/self/io", counter)?.parse().ok()
+}
+
+/// Greatest resident set of this process alone, where Linux tells.
+fn peak_resident_set() -> Option<u64> {
+    let peak = entry("/proc/self/status", "VmHWM")?;
+    let kibibytes: u64 = peak.strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// What a file of lines such as `name: value` says.
+fn entry(file: &str, name: &str) -> Option<String> {
+    let entries = fs::read_to_string(file).ok()?;
+    let mut values = entries
         .lines()
-        .find_map(|line| line.strip_prefix(counter)?.strip_prefix(": "))?
-        .trim()
-        .parse()
-        .ok()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Some(values.next()?.trim().to_owned())
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::fault::{self, Place};
 use crate::features::{Encoded, Rows};
-use crate::model::{Capacity, Network};
+use crate::model::{Capacity, Network, NetworkOutput};
 use crate::record::{DeadLetter, Stage};
 
 /// Rows, and which records they are.
@@ -61,12 +61,12 @@ impl Batch {
         (&self.record_ids[row], self.ordinals[row])
     }
 
-    /// Row-major outputs of `rows`.
+    /// What the network makes of `rows`.
     pub(super) fn forward(
         &self,
         network: &Network,
         rows: Range<usize>,
-    ) -> anyhow::Result<Vec<f32>> {
+    ) -> anyhow::Result<NetworkOutput> {
         let ids = self.record_ids[rows.clone()].iter().map(String::as_str);
         fault::strike(Place::Infer, ids).map_err(anyhow::Error::msg)?;
         network.forward(&self.rows, rows)

@@ -78,7 +78,7 @@ fn commit(ledger: &mut Ledger, run_id: i64, shard: &ShardCommit) -> anyhow::Resu
     let committed = ledger.commit_shard(run_id, shard)?;
     let letters = shard.dead_letters.iter();
     let rejected = letters.filter(|letter| letter.code != DUPLICATE_ID).count() as u64;
-    let predicted = shard.predictions.len() as u64;
+    let predicted = shard.predictions.len();
     let dead_letters = shard.dead_letters.len() as u64;
     Ok(Done {
         shard_no: shard.shard_no,

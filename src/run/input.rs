@@ -16,7 +16,7 @@ use crate::ledger::{Access, Ledger, ShardSlice, Target, queue_ids};
 use crate::report::InputIdentity;
 use crate::source::columns::ColumnUse;
 use crate::source::parquet::{
-    ChunkReader, ParquetInput, PickedReader, projection as projection_of_files,
+    ChunkReader, ParquetInput, PickedReader, has_dictionary, projection as projection_of_files,
 };
 use crate::source::postgres::{PostgresInput, PostgresReader, Relation, part_of_locator};
 use crate::source::queue::{self, QueueRecord};
@@ -121,7 +121,8 @@ impl Input {
     /// A column is missing or can not serve (65 or 78).
     pub fn projection(&self, uses: Vec<ColumnUse>) -> anyhow::Result<Projection> {
         match self {
-            Self::Parquet(input) => projection_of_files(input, uses),
+            Self::Parquet(input) => Ok(projection_of_files(input, uses)?
+                .with_dictionaries(|column| has_dictionary(input, &column.name))),
             Self::Postgres(input) => input.projection(uses),
             Self::Queue(input) => queue::projection(uses, &input.columns),
         }

@@ -30,7 +30,7 @@ use super::watch::Watch;
 use super::worker::{Orders, Worker};
 use crate::error::{Failure, panic_message};
 use crate::interrupt::Interrupt;
-use crate::ledger::{Access, Claim, Ledger, Participant, Run, ShardCommit};
+use crate::ledger::{Access, Claim, Ledger, Participant, Run, ShardCommit, Target};
 
 /// How a run works; nothing that a prediction depends on.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +118,7 @@ pub fn execute(
     let ledgers = (0..settings.committers)
         .map(|_| ledger.target().open(Access::Look))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    let target = ledger.target().clone();
     let work_on = |scope: &rayon::Scope<'_>, finished: Finished| {
         for index in 0..settings.workers {
             let (blocks, scored) = (blocks.clone(), scored.clone());
@@ -128,6 +129,8 @@ pub fn execute(
                 isolation: Isolation::new(launcher, prepared.clone(), orders.clone()),
                 orders,
                 watch: watch.clone(),
+                target: target.clone(),
+                run_id: run.run_id,
             };
             scope.spawn(move |_| desk.serve(&blocks, &scored));
         }
@@ -178,6 +181,9 @@ struct Desk {
     isolation: Isolation,
     orders: Arc<Orders>,
     watch: Arc<Watch>,
+    /// Where results go.
+    target: Target,
+    run_id: i64,
 }
 
 impl Desk {
@@ -215,7 +221,7 @@ impl Desk {
             }
         };
         results
-            .map(|results| results.into_commit(claim))
+            .map(|results| results.into_commit(&self.target, self.run_id, claim))
             .transpose()
     }
 }

@@ -262,7 +262,7 @@ impl Prepared {
 
     /// About what a scored record takes until it is in the database.
     pub fn bytes_per_output(&self) -> u64 {
-        const ID_AND_NUMBERS: u64 = 96;
+        const ID_AND_NUMBERS: u64 = 192;
         ID_AND_NUMBERS + (self.bundle.head.width() * size_of::<f32>()) as u64
     }
 
@@ -340,7 +340,7 @@ fn expressions(names: &BTreeSet<String>) -> impl Iterator<Item = ColumnUse> {
 fn feature_type(kind: &FeatureKind) -> DataType {
     match kind {
         FeatureKind::Numeric { .. } => DataType::Float64,
-        FeatureKind::Categorical { .. } | FeatureKind::Text { .. } => DataType::Utf8,
+        _ => DataType::Utf8,
     }
 }
 

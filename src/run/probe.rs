@@ -111,7 +111,7 @@ pub fn score_columns(
     columns: &[ArrayRef],
 ) -> anyhow::Result<Outputs> {
     let encoder = &bundle.encoder;
-    let encoded = encoder.encode(columns)?;
+    let encoded = encoder.encode(columns, &mut Vec::new())?;
     let rows = encoded.rejections.len();
     let mut batch = Batch::new(capacity, encoder.no_rows());
     let mut outputs = bundle.head.empty(rows);
@@ -136,8 +136,8 @@ pub fn score_columns(
 
 fn score_batch(bundle: &Bundle, batch: &mut Batch, outputs: &mut Outputs) -> anyhow::Result<()> {
     let given = batch.forward(&bundle.network, 0..batch.len())?;
-    for (index, given) in given.chunks_exact(bundle.head.width()).enumerate() {
-        if !bundle.head.push(given, outputs) {
+    for index in 0..batch.len() {
+        if !bundle.head.push(&given, index, outputs) {
             let (_, row) = batch.record(index);
             let problem = format!("row {row}: the model's output is not finite");
             return Err(Failure::config(problem).into());

@@ -306,13 +306,13 @@ fn score(
             Scratch::Tables {
                 is_one_transaction: false,
                 ..
-            } => ledger.rehearse(|ledger| ledger.rehearse_commit(0, &commit))?,
+            } => ledger.rehearse(|ledger| ledger.rehearse_commit(&commit))?,
             Scratch::File { .. } | Scratch::Tables { .. } => {
-                ledger.rehearse_commit(scratch.run_id(), &commit)?;
+                ledger.rehearse_commit(&commit)?;
             }
         }
-        let rows = commit.predictions.len() + commit.dead_letters.len();
-        records.fetch_add(rows as u64 + commit.filtered, Ordering::Relaxed);
+        let rows = commit.predictions.len() + commit.dead_letters.len() as u64;
+        records.fetch_add(rows + commit.filtered, Ordering::Relaxed);
         last_nanoseconds.fetch_max(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         anyhow::Ok(())
     };
@@ -338,6 +338,7 @@ fn score(
         let block = shards.len().div_ceil(settings.workers);
         for shards in shards.chunks(block) {
             let (send, orders) = (send.clone(), orders.clone());
+            let (target, run_id) = (scratch.target(), scratch.run_id());
             scope.spawn(move || {
                 let mut worker = Worker::new(prepared.clone(), settings.chunk_rows, orders.clone());
                 for slice in shards {
@@ -353,7 +354,7 @@ fn score(
                             lost_claims: 0,
                         };
                         results
-                            .map(|results| results.into_commit(&claim))
+                            .map(|results| results.into_commit(target, run_id, &claim))
                             .transpose()
                     });
                     let Some(scored) = scored.transpose() else {

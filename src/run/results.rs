@@ -2,7 +2,7 @@
 
 use arrow::array::StringBuilder;
 
-use crate::ledger::{Claim, ShardCommit};
+use crate::ledger::{Claim, ShardCommit, Target};
 use crate::monitor::ShardStats;
 use crate::record::{DeadLetter, OutputHasher, Outputs, Predictions};
 
@@ -41,11 +41,16 @@ impl Results {
         self.stats.merge(&other.stats);
     }
 
-    /// What the claim's process commits.
+    /// What the claim's process commits for the run, ready for the database at `target`.
     ///
     /// # Errors
-    /// The parts do not belong together (70).
-    pub(super) fn into_commit(mut self, claim: &Claim) -> anyhow::Result<ShardCommit> {
+    /// The parts do not belong together (70); the database can not hold a value (65).
+    pub(super) fn into_commit(
+        mut self,
+        target: &Target,
+        run_id: i64,
+        claim: &Claim,
+    ) -> anyhow::Result<ShardCommit> {
         // Dead letters of validation and of inference come interleaved.
         self.dead_letters.sort_by_key(|letter| letter.ordinal);
         self.stats.add_outputs(&self.outputs);
@@ -59,7 +64,7 @@ impl Results {
                 &predictions,
                 &self.dead_letters,
             ),
-            predictions,
+            predictions: target.encode(run_id, &predictions)?,
             dead_letters: self.dead_letters,
             filtered: self.filtered,
             stats: serde_json::to_string(&self.stats)?,

@@ -19,8 +19,9 @@ use super::batch::Batch;
 use super::input::Reader;
 use super::results::Results;
 use crate::fault::{self, Place};
-use crate::features::{Encoded, Rejection};
+use crate::features::{DictionaryCodes, Encoded, Rejection};
 use crate::ledger::ShardSlice;
+use crate::model::NetworkOutput;
 use crate::record::{DUPLICATE_ID, DeadLetter, Stage, stand_in, unstorable};
 use crate::source::{Chunk, Unreadable};
 
@@ -59,6 +60,8 @@ pub struct Worker {
     orders: Arc<Orders>,
     reader: Reader,
     batch: Batch,
+    /// What earlier chunks told of the dictionaries of the features' columns.
+    dictionaries: Vec<DictionaryCodes>,
 }
 
 impl Worker {
@@ -68,6 +71,7 @@ impl Worker {
         Self {
             reader: prepared.reader(chunk_rows),
             batch: Batch::new(prepared.capacity, no_rows),
+            dictionaries: Vec::new(),
             orders,
             prepared,
         }
@@ -137,7 +141,10 @@ impl Worker {
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
         let prepared = self.prepared.clone();
-        let encoded = catch_unwind(AssertUnwindSafe(|| encode(&prepared, &chunk.rows)));
+        let dictionaries = &mut self.dictionaries;
+        let encoded = catch_unwind(AssertUnwindSafe(|| {
+            encode(&prepared, &chunk.rows, dictionaries)
+        }));
         let rows = match encoded {
             Ok(rows) => rows?,
             Err(_) if chunk.rows.num_rows() > 1 => {
@@ -315,10 +322,10 @@ impl Worker {
         }
     }
 
-    fn take_outputs(&self, rows: Range<usize>, outputs: &[f32], results: &mut Results) {
+    fn take_outputs(&self, rows: Range<usize>, given: &NetworkOutput, results: &mut Results) {
         let head = &self.prepared.bundle.head;
-        for (row, output) in rows.zip(outputs.chunks_exact(head.width())) {
-            if head.push(output, &mut results.outputs) {
+        for (index, row) in rows.enumerate() {
+            if head.push(given, index, &mut results.outputs) {
                 let (record_id, ordinal) = self.batch.record(row);
                 results.record_ids.append_value(record_id);
                 results.ordinals.push(ordinal);
@@ -355,13 +362,17 @@ struct EncodedRows {
     encoded: Encoded,
 }
 
-fn encode(prepared: &Prepared, rows: &RecordBatch) -> anyhow::Result<EncodedRows> {
+fn encode(
+    prepared: &Prepared,
+    rows: &RecordBatch,
+    dictionaries: &mut Vec<DictionaryCodes>,
+) -> anyhow::Result<EncodedRows> {
     let (ids, kept, columns): (_, _, Vec<ArrayRef>) = prepared.columns_of(rows)?;
     fault::strike(Place::Encode, ids.iter().flatten()).map_err(anyhow::Error::msg)?;
     Ok(EncodedRows {
         ids,
         kept,
-        encoded: prepared.bundle.encoder.encode(&columns)?,
+        encoded: prepared.bundle.encoder.encode(&columns, dictionaries)?,
     })
 }
 

@@ -65,7 +65,7 @@ pub fn write(scaffold: &Scaffold) -> anyhow::Result<()> {
         .collect();
     let outputs = match scaffold.prediction.task {
         Task::Multiclass => scaffold.prediction.classes.len(),
-        Task::Binary | Task::Regression | Task::Embedding => 1,
+        Task::Binary | Task::Regression | Task::Embedding | Task::Ranking => 1,
     };
     fs::write(bundle.join("model.toml"), texts::model(scaffold)).with_context(context)?;
     let weights = bundle.join("model.safetensors");

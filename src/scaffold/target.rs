@@ -80,7 +80,7 @@ fn without_target(task: Option<Task>) -> Result<Prediction, Failure> {
             )
             .hint("name the column that holds them with --target"));
         }
-        Some(Task::Embedding) => return Err(of_texts()),
+        Some(Task::Embedding | Task::Ranking) => return Err(of_no_table()),
     };
     Ok(Prediction {
         task,
@@ -90,9 +90,12 @@ fn without_target(task: Option<Task>) -> Result<Prediction, Failure> {
     })
 }
 
-fn of_texts() -> Failure {
-    Failure::new(Class::Usage, "embeddings are made by models of texts")
-        .hint("`lamplighter model import hf` makes a bundle of one")
+fn of_no_table() -> Failure {
+    Failure::new(
+        Class::Usage,
+        "embeddings and rankings are not made by models of tables",
+    )
+    .hint("`lamplighter model import hf` makes a bundle of a model of texts")
 }
 
 /// The different values of a column.
@@ -143,7 +146,7 @@ fn mismatch(name: &str, task: Option<Task>, classes: &Classes) -> Failure {
             format!("holds {holds}; --task multiclass needs some classes"),
             "name a column with text or whole numbers",
         ),
-        Some(Task::Embedding) => return of_texts(),
+        Some(Task::Embedding | Task::Ranking) => return of_no_table(),
         Some(Task::Regression) => (
             "holds text; --task regression needs numbers".to_owned(),
             "leave --task out, and the values are the classes",

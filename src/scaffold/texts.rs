@@ -92,7 +92,7 @@ fn feature(chosen: &Chosen) -> String {
             }
         }
         // Texts have no section of their own.
-        FeatureKind::Text { .. } => {}
+        FeatureKind::Text { .. } | FeatureKind::Query | FeatureKind::Items => {}
         FeatureKind::Categorical {
             categories, dim, ..
         } => {

@@ -1,11 +1,13 @@
 //! Which columns a run reads, and as what type.
 //!
 //! Every use of a column (identity, numeric feature, categorical feature, SQL expression) has one
-//! canonical Arrow type, so that whoever reads a chunk meets few types, and files whose columns
+//! canonical Arrow type (categories may stand in a dictionary of it), so that whoever reads a chunk meets few types, and files whose columns
 //! differ harmlessly (int32 here, int64 there) read alike. What would lose or change a value is
 //! refused by name before anything is claimed.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
 
 /// What a column is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +20,8 @@ pub enum Purpose {
     Categorical,
     /// A text for a tokenizer; read as text, or as the bytes that there are.
     Text,
+    /// A list of items; read as a list of text, or as the JSON array that there is.
+    Items,
     /// An input of `filter` or `transform`.
     Expression,
 }
@@ -64,6 +68,7 @@ impl Purpose {
                 DataType::Null => Some(DataType::Utf8),
                 stored => is_text(stored).then_some(DataType::Utf8),
             },
+            Purpose::Items => items_type(stored),
             Purpose::Expression => expression_type(stored),
         }
     }
@@ -75,6 +80,7 @@ impl Purpose {
             Purpose::Numeric => "integers, floats, decimals or booleans",
             Purpose::Categorical => "text, integers or booleans",
             Purpose::Text => "text, or bytes that are UTF-8",
+            Purpose::Items => "lists of text or integers, or JSON arrays of them as text",
             Purpose::Expression => {
                 "integers, floats, decimals, booleans, text, dates or timestamps"
             }
@@ -88,6 +94,18 @@ pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
         (left, right) if left == right => Some(left.clone()),
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
         _ => None,
+    }
+}
+
+fn items_type(stored: &DataType) -> Option<DataType> {
+    match stored {
+        DataType::List(item) | DataType::LargeList(item) => {
+            Purpose::Identity.read_as(item.data_type())?;
+            let item = Field::new_list_field(DataType::Utf8, true);
+            Some(DataType::List(Arc::new(item)))
+        }
+        DataType::Null => Some(DataType::Utf8),
+        stored => is_text(stored).then_some(DataType::Utf8),
     }
 }
 
@@ -105,7 +123,7 @@ fn expression_type(stored: &DataType) -> Option<DataType> {
     }
 }
 
-fn is_text(data_type: &DataType) -> bool {
+pub(super) fn is_text(data_type: &DataType) -> bool {
     matches!(
         data_type,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View

@@ -16,6 +16,11 @@ pub struct Projection {
     schema: SchemaRef,
 }
 
+/// Text in a dictionary.
+pub(super) fn dictionary_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
 impl Projection {
     /// A column for each use, of the type that `settle` finds for it.
     ///
@@ -40,6 +45,22 @@ impl Projection {
             uses,
             schema: Arc::new(Schema::new(fields)),
         })
+    }
+
+    /// The same, with those columns of categories as dictionaries that `has_dictionary`.
+    #[must_use]
+    pub fn with_dictionaries(mut self, has_dictionary: impl Fn(&ColumnUse) -> bool) -> Self {
+        let fields = self.uses.iter().zip(self.schema.fields());
+        let fields: Vec<Field> = fields
+            .map(|(column, field)| match column.purpose {
+                Purpose::Categorical if has_dictionary(column) => {
+                    Field::new(field.name(), dictionary_type(), true)
+                }
+                _ => field.as_ref().clone(),
+            })
+            .collect();
+        self.schema = Arc::new(Schema::new(fields));
+        self
     }
 
     /// The columns, in order.

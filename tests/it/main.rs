@@ -47,6 +47,8 @@ mod postgres_harness;
 mod postgres_source;
 /// The queue as the source.
 mod queue;
+/// Items ranked for queries, against PyTorch.
+mod recommendations;
 /// What is pruned in time, and what is erased on demand.
 mod retention;
 /// Dead letters that are scored again.
@@ -73,8 +75,9 @@ mod smoke;
 mod status;
 /// `finish_by`, and what a stop leaves.
 mod stopping;
-/// Runs that can not be published any more.
+/// Models of texts.
 mod text;
+/// Runs that can not be published any more.
 mod too_many_dead_letters;
 /// Runs that stopped midway, and who goes on with them.
 mod unfinished;

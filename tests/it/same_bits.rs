@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lamplighter::features::{FeatureKind, Rows, Table};
 use lamplighter::job::ModelReference;
 use lamplighter::model::kernels::InstructionSet;
-use lamplighter::model::{Bundle, Mlp};
+use lamplighter::model::{Bundle, Mlp, NetworkOutput};
 use proptest::prelude::*;
 
 use crate::harness::{Ended, Workspace, repository};
@@ -62,7 +62,10 @@ fn bits_at(
         }
     }
     let rows = Rows::Table(table);
-    let logits = bundle.network.forward(&rows, 0..capacity).expect("logits");
+    let given = bundle.network.forward(&rows, 0..capacity).expect("logits");
+    let NetworkOutput::Numbers(logits) = given else {
+        panic!("a ranking");
+    };
     let width = bundle.head.width();
     logits[position * width..(position + 1) * width]
         .iter()
@@ -146,8 +149,8 @@ fn wide_layers_are_summed_in_a_fixed_order() {
             .map(|(weight, value)| f64::from(*weight) * f64::from(*value))
             .sum::<f64>();
     for capacity in [1, 5, 512] {
-        let (dense, codes) = Mlp::batch(capacity, row.repeat(capacity), Vec::new()).unwrap();
-        let logits: Vec<Vec<f32>> = network.forward(&dense, &codes).unwrap().to_vec2().unwrap();
+        let logits = network.forward(capacity, &row.repeat(capacity), &[]);
+        let logits: Vec<Vec<f32>> = logits.unwrap().to_vec2().unwrap();
         assert!(
             logits
                 .iter()

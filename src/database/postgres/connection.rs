@@ -3,15 +3,19 @@
 //! A session is taken from the pool for each transaction and given back at its end, so that none is
 //! held while nothing is asked.
 
-use super::copy::{self, Encoder};
+use super::copy;
 use super::errors;
 use super::pool::{Checkout, Pool};
 use super::session::Session;
 use super::transaction::TransactionOptions;
+use crate::database::encoded::Form;
 use crate::database::{
-    Begin, Connection, Identifier, QueryError, Row, RowProducer, Statement, Table, Value,
+    Begin, Connection, EncodedRows, Identifier, QueryError, Row, Statement, Value,
 };
 use crate::error::Failure;
+
+/// How much is sent at a time.
+const PIECE: usize = 256 * 1024;
 
 /// A connection to the tables in one schema.
 pub struct PostgresConnection {
@@ -85,21 +89,15 @@ impl Connection for PostgresConnection {
         })
     }
 
-    fn insert(&mut self, table: &Table, rows: &mut RowProducer<'_>) -> Result<u64, QueryError> {
-        let statement = copy::statement(table)?;
+    fn insert(&mut self, table: &'static str, rows: &EncodedRows) -> Result<u64, QueryError> {
+        let Form::Postgres(bytes) = &rows.form else {
+            return Err(Failure::internal("rows of another database").into());
+        };
+        let statement = copy::statement(table, rows.columns)?;
         let done = self.session()?.copy_in(statement, &mut |send| {
-            let mut encoder = Encoder::new(table)?;
-            rows(&mut |row| {
-                encoder.row(row)?;
-                if let Some(bytes) = encoder.full() {
-                    send(bytes)?;
-                    encoder.clear();
-                }
-                Ok(())
-            })?;
-            send(&encoder.finish())
+            bytes.chunks(PIECE).try_for_each(&mut *send)
         });
-        done.map_err(|error| within(table.name, &error))
+        done.map_err(|error| within(table, &error))
     }
 
     fn run_script(&mut self, script: &Statement) -> Result<(), QueryError> {

@@ -6,16 +6,13 @@ use crate::error::Failure;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-/// How much is gathered before it is sent.
-const FULL: usize = 256 * 1024;
-
-/// The statement that takes the rows of a table.
-pub(super) fn statement(table: &Table) -> Result<String, Failure> {
-    let columns = table.columns.iter();
+/// The statement that takes rows of these columns.
+pub(super) fn statement(table: &str, columns: &[(&str, ColumnType)]) -> Result<String, Failure> {
+    let columns = columns.iter();
     let columns: Vec<String> = columns
         .map(|(name, _)| Identifier::column(name).map(|name| name.to_string()))
         .collect::<Result<_, _>>()?;
-    let name = Identifier::of_source(table.name)?;
+    let name = Identifier::of_source(table)?;
     let columns = columns.join(", ");
     Ok(format!(
         "COPY {name} ({columns}) FROM STDIN (FORMAT binary)"
@@ -23,14 +20,18 @@ pub(super) fn statement(table: &Table) -> Result<String, Failure> {
 }
 
 /// Encodes rows of one table.
-pub(super) struct Encoder<'a> {
+pub struct Encoder<'a> {
     table: &'a Table,
     columns: [u8; 2],
     buffer: Vec<u8>,
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(table: &'a Table) -> Result<Self, QueryError> {
+    /// No rows yet.
+    ///
+    /// # Errors
+    /// The table has too many columns (70).
+    pub fn new(table: &'a Table) -> Result<Self, QueryError> {
         let columns = i16::try_from(table.columns.len())
             .map_err(|_| Failure::internal(format!("table `{}` is too wide", table.name)))?;
         Ok(Self {
@@ -40,8 +41,11 @@ impl<'a> Encoder<'a> {
         })
     }
 
-    /// Adds a row. After an error the buffer is of no use.
-    pub(super) fn row(&mut self, values: &[Value<'_>]) -> Result<(), QueryError> {
+    /// Adds a row. After an error the rows are of no use.
+    ///
+    /// # Errors
+    /// Postgres can not hold a value (65), or it is not of its column's type (70).
+    pub fn row(&mut self, values: &[Value<'_>]) -> Result<(), QueryError> {
         if values.len() != self.table.columns.len() {
             return Err(Failure::internal(format!(
                 "a row of {} values for the {} columns of table `{}`",
@@ -67,18 +71,8 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// What is to be sent now: nothing before enough has gathered.
-    pub(super) fn full(&self) -> Option<&[u8]> {
-        (self.buffer.len() >= FULL).then_some(&self.buffer)
-    }
-
-    /// Forgets what was sent.
-    pub(super) fn clear(&mut self) {
-        self.buffer.clear();
-    }
-
-    /// The rest, with the end of the data.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    /// All rows, between the header and the end of the data.
+    pub fn finish(mut self) -> Vec<u8> {
         self.buffer.extend_from_slice(&TRAILER);
         self.buffer
     }
@@ -190,7 +184,6 @@ mod tests {
                 Value::Bytes(None),
             ])
             .unwrap();
-        assert!(encoder.full().is_none());
         let expected = "5047434f50590aff0d0a00 00000000 00000000 \
             0005 00000008 fffffffffffffffe 00000004 3f000000 00000008 3fe0000000000000 \
             00000002 c3a9 00000002 00ff \
@@ -202,7 +195,7 @@ mod tests {
     #[test]
     fn the_statement_quotes_its_names() {
         let sql = "COPY \"t\" (\"a\", \"b\", \"c\", \"d\", \"e\") FROM STDIN (FORMAT binary)";
-        assert_eq!(statement(&TABLE).unwrap(), sql);
+        assert_eq!(statement(TABLE.name, TABLE.columns).unwrap(), sql);
     }
 
     #[test]

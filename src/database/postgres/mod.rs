@@ -22,6 +22,7 @@ mod wire;
 
 pub use address::{Address, has_password_in_url};
 pub use connection::PostgresConnection;
+pub use copy::Encoder as CopyEncoder;
 pub use pool::{Checkout, Limits, Pool};
 pub use session::Session;
 pub use transaction::TransactionOptions;

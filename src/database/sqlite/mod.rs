@@ -5,6 +5,7 @@
 //! live, so that a second start finds out at once; the operating system drops the lock with the
 //! process, however it dies. Readers need no lock.
 
+mod bound;
 mod errors;
 mod file;
 
@@ -22,11 +23,14 @@ use sqlx::{
 };
 use tokio::runtime::Runtime;
 
-use super::{Begin, Cell, Connection, QueryError, Row, RowProducer, Statement, Table, Value};
+use super::encoded::Form;
+use super::{Begin, Cell, Connection, EncodedRows, QueryError, Row, Statement, Value};
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
+use bound::INSERT_ROWS;
 use errors::Classified;
 
+pub use bound::{Binder, Bound};
 pub use file::{Turn, file_of, has_writer};
 
 /// What a connection is for.
@@ -51,15 +55,12 @@ pub struct SqliteConnection {
 const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// Page cache, in KiB (that is what the sign says): ids come in any order, so a shard's rows go to
-/// pages all over the table.
-const CACHE_SIZE: &str = "-65536";
+/// pages all over the table. All of it is taken once the table is as large.
+const CACHE_SIZE: &str = "-32768";
 
 /// Pages of the write-ahead log after which it is folded into the file: a page that several shards
 /// write to is folded once.
 const WAL_PAGES: &str = "8000";
-
-/// Rows of one INSERT, in falling powers, so that few different statements are prepared.
-const INSERT_ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
 impl SqliteConnection {
     /// Opens the file.
@@ -139,29 +140,6 @@ impl SqliteConnection {
         }
         Ok(())
     }
-
-    fn insert_rows(&mut self, table: &Table, rows: &[Owned]) -> Result<(), QueryError> {
-        let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-        let mut query = QueryBuilder::<Sqlite>::new(format!(
-            "INSERT INTO {} ({}) ",
-            table.name,
-            columns.join(", ")
-        ));
-        query.push_values(rows.chunks_exact(table.columns.len()), |mut values, row| {
-            for value in row {
-                match value {
-                    Owned::Integer(value) => values.push_bind(*value),
-                    Owned::Real(value) => values.push_bind(*value),
-                    Owned::Text(value) => values.push_bind(value.as_deref()),
-                    Owned::Bytes(value) => values.push_bind(value.as_deref()),
-                };
-            }
-        });
-        self.runtime
-            .block_on(query.build().execute(&mut self.connection))
-            .map(drop)
-            .classified(|| format!("cannot insert into {}", table.name))
-    }
 }
 
 impl Connection for SqliteConnection {
@@ -186,7 +164,7 @@ impl Connection for SqliteConnection {
     }
 
     fn execute(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<u64, QueryError> {
-        let query = bound(statement, values);
+        let query = bound(statement, values)?;
         self.runtime
             .block_on(query.execute(&mut self.connection))
             .map(|done| done.rows_affected())
@@ -199,7 +177,7 @@ impl Connection for SqliteConnection {
         values: &[Value<'_>],
         visit: &mut dyn FnMut(&Row) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let query = bound(statement, values);
+        let query = bound(statement, values)?;
         let connection = &mut self.connection;
         let outcome = self.runtime.block_on(async {
             let mut rows = query.fetch(connection);
@@ -216,28 +194,26 @@ impl Connection for SqliteConnection {
         outcome.classified(|| doing(statement))?
     }
 
-    fn insert(&mut self, table: &Table, rows: &mut RowProducer<'_>) -> Result<u64, QueryError> {
-        let width = table.columns.len();
-        let mut waiting: Vec<Owned> = Vec::with_capacity(INSERT_ROWS[0] * width);
-        let mut inserted = 0;
-        rows(&mut |row| {
-            waiting.extend(row.iter().map(Owned::from));
-            inserted += 1;
-            if waiting.len() == INSERT_ROWS[0] * width {
-                self.insert_rows(table, &waiting)?;
-                waiting.clear();
-            }
-            Ok(())
-        })?;
-        let mut rest = waiting.as_slice();
-        for size in INSERT_ROWS {
-            while rest.len() >= size * width {
-                let (rows, after) = rest.split_at(size * width);
-                self.insert_rows(table, rows)?;
-                rest = after;
-            }
+    fn insert(&mut self, table: &'static str, rows: &EncodedRows) -> Result<u64, QueryError> {
+        let Form::Sqlite(parts) = &rows.form else {
+            return Err(Failure::internal("rows of another database").into());
+        };
+        let columns: Vec<&str> = rows.columns.iter().map(|(name, _)| *name).collect();
+        let full = bound::insert(table, &columns, INSERT_ROWS);
+        for part in parts {
+            let is_full = part.rows == INSERT_ROWS;
+            let sql = match is_full {
+                true => full.clone(),
+                false => bound::insert(table, &columns, part.rows),
+            };
+            // Cloned, for a transaction may be tried again. Statements of rare lengths are not kept.
+            let mut query = QueryBuilder::<Sqlite>::with_arguments(sql, part.values.clone());
+            let query = query.build().persistent(is_full);
+            self.runtime
+                .block_on(query.execute(&mut self.connection))
+                .classified(|| format!("cannot insert into {table}"))?;
         }
-        Ok(inserted)
+        Ok(rows.len())
     }
 
     fn run_script(&mut self, script: &Statement) -> Result<(), QueryError> {
@@ -293,42 +269,19 @@ impl Connection for SqliteConnection {
     }
 }
 
-/// A value that waits for its statement.
-enum Owned {
-    Integer(Option<i64>),
-    Real(Option<f64>),
-    Text(Option<String>),
-    Bytes(Option<Vec<u8>>),
-}
-
-impl From<&Value<'_>> for Owned {
-    fn from(value: &Value<'_>) -> Self {
-        match value {
-            Value::Integer(value) => Owned::Integer(*value),
-            Value::Real(value) => Owned::Real(*value),
-            Value::Text(value) => Owned::Text(value.map(str::to_owned)),
-            Value::Bytes(value) => Owned::Bytes(value.map(<[u8]>::to_vec)),
-            Value::Floats(value) => Owned::Bytes(value.map(little_endian)),
-        }
-    }
-}
-
 fn doing(statement: &Statement) -> String {
     format!("the database refused `{}`", statement.name)
 }
 
-fn bound<'q>(statement: &Statement, values: &[Value<'_>]) -> Query<'q, Sqlite, SqliteArguments> {
-    let mut query = sqlx::query(statement.sqlite);
+fn bound<'q>(
+    statement: &Statement,
+    values: &[Value<'_>],
+) -> Result<Query<'q, Sqlite, SqliteArguments>, QueryError> {
+    let mut arguments = SqliteArguments::default();
     for value in values {
-        query = match value {
-            Value::Integer(value) => query.bind(*value),
-            Value::Real(value) => query.bind(*value),
-            Value::Text(value) => query.bind(value.map(str::to_owned)),
-            Value::Bytes(value) => query.bind(value.map(<[u8]>::to_vec)),
-            Value::Floats(value) => query.bind(value.map(little_endian)),
-        };
+        bound::bind(&mut arguments, value)?;
     }
-    query
+    Ok(sqlx::query_with(statement.sqlite, arguments))
 }
 
 fn little_endian(floats: &[f32]) -> Vec<u8> {

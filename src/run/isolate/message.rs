@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Failure};
 use crate::monitor::ShardStats;
-use crate::record::{DeadLetter, Outputs};
+use crate::record::{DeadLetter, Outputs, Rankings};
 use crate::run::results::Results;
 
 /// What a child says.
@@ -40,6 +40,8 @@ struct Bits {
     probabilities: Vec<u32>,
     values: Vec<u64>,
     vectors: Vec<u32>,
+    items: Vec<u32>,
+    ends: Vec<usize>,
 }
 
 /// A failure on its way.
@@ -96,6 +98,8 @@ impl Bits {
             probabilities: Vec::new(),
             values: Vec::new(),
             vectors: Vec::new(),
+            items: Vec::new(),
+            ends: Vec::new(),
         };
         match outputs {
             Outputs::Binary { labels, scores, .. } => {
@@ -116,6 +120,12 @@ impl Bits {
                 all.values = values.iter().map(|value| value.to_bits()).collect();
             }
             Outputs::Embedding { vectors, .. } => all.vectors = bits(vectors),
+            Outputs::Ranking { rankings, .. } => {
+                let (items, scores, ends) = rankings.parts();
+                all.items = items.to_vec();
+                all.scores = bits(scores);
+                all.ends = ends.to_vec();
+            }
         }
         all
     }
@@ -140,6 +150,12 @@ impl Bits {
             Outputs::Embedding { width, .. } => Outputs::Embedding {
                 width,
                 vectors: numbers(self.vectors),
+            },
+            Outputs::Ranking { items, .. } => Outputs::Ranking {
+                items,
+                // Of parts that do not belong together nothing is left, which shows when records are counted.
+                rankings: Rankings::from_parts(self.items, numbers(self.scores), self.ends)
+                    .unwrap_or_default(),
             },
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
-use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::arrow::parquet_to_arrow_field_levels;
 use parquet::errors::Result;
 
 use super::content::Stamp;
@@ -12,6 +12,7 @@ use super::guarded;
 use super::headers::CheckedFile;
 use super::manifest::InputFile;
 use super::pages::{Pages, Texts};
+use super::projection::Columns;
 
 /// Which rows of a file are still to be read.
 #[derive(Clone)]
@@ -68,34 +69,34 @@ pub struct Batches {
     file: InputFile,
     handle: Arc<CheckedFile>,
     opened: Stamp,
-    mask: ProjectionMask,
+    columns: Columns,
     wanted: Wanted,
     texts: Arc<Texts>,
     reader: ParquetRecordBatchReader,
 }
 
 impl Batches {
-    /// Batches of at most `batch_rows` rows of what `mask` chooses of `file`, which is just opened.
+    /// Batches of at most `batch_rows` rows of these columns of `file`, which is just opened.
     ///
     /// # Errors
     /// The file is damaged (65); I/O.
     pub fn open(
         file: &InputFile,
         (handle, opened): (CheckedFile, Stamp),
-        mask: ProjectionMask,
+        columns: Columns,
         wanted: Wanted,
         batch_rows: usize,
     ) -> anyhow::Result<Self> {
         let handle = Arc::new(handle);
         let texts = Arc::new(Texts::new(batch_rows));
         let reader = guarded(&file.path, "the file cannot be opened", || {
-            reader(file, &handle, &mask, &wanted, &texts)
+            reader(file, &handle, &columns, &wanted, &texts)
         })?;
         Ok(Self {
             file: file.clone(),
             handle,
             opened,
-            mask,
+            columns,
             wanted,
             texts,
             reader,
@@ -120,12 +121,12 @@ impl Batches {
                         let Self {
                             file,
                             handle,
-                            mask,
+                            columns,
                             wanted,
                             texts,
                             ..
                         } = &*self;
-                        reader(file, handle, mask, wanted, texts)
+                        reader(file, handle, columns, wanted, texts)
                     })?;
                 }
                 Ok(Some(batch)) => {
@@ -143,7 +144,7 @@ impl Batches {
 fn reader(
     file: &InputFile,
     handle: &Arc<CheckedFile>,
-    mask: &ProjectionMask,
+    columns: &Columns,
     wanted: &Wanted,
     texts: &Arc<Texts>,
 ) -> Result<ParquetRecordBatchReader> {
@@ -161,8 +162,8 @@ fn reader(
     }
     let levels = parquet_to_arrow_field_levels(
         file.metadata.parquet_schema(),
-        mask.clone(),
-        Some(file.metadata.schema().fields()),
+        columns.mask.clone(),
+        Some(&columns.fields),
     )?;
     let pages = Pages {
         file: handle.clone(),

@@ -34,7 +34,7 @@ use crate::error::{Failure, panic_message};
 
 pub use manifest::{InputFile, ParquetInput};
 pub use picked::PickedReader;
-pub use projection::{column_bytes, projection};
+pub use projection::{column_bytes, has_dictionary, projection};
 pub use reader::ChunkReader;
 
 /// The way out of damage.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::DAMAGED;
 use super::batches::{Batches, Wanted};
 use super::manifest::{InputFile, ParquetInput};
-use super::projection::mask;
+use super::projection::Columns;
 use crate::error::Failure;
 use crate::source::{Chunk, Projection};
 
@@ -100,7 +100,7 @@ impl PickedReader {
         Batches::open(
             file,
             opened,
-            mask(&self.projection, file),
+            Columns::of(&self.projection, file),
             wanted,
             self.chunk_rows,
         )

@@ -1,12 +1,13 @@
 //! Which columns of the files are read, and as what types.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Fields};
 use parquet::arrow::ProjectionMask;
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::manifest::{InputFile, ParquetInput};
 use crate::error::Failure;
-use crate::source::Projection;
-use crate::source::columns::{ColumnUse, common_type, conversion_hint};
+use crate::source::columns::{ColumnUse, common_type, conversion_hint, is_text};
+use crate::source::projection::{Projection, dictionary_type};
 
 /// Finds each use's column in each file by name and settles its type.
 ///
@@ -48,8 +49,67 @@ pub fn projection(input: &ParquetInput, uses: Vec<ColumnUse>) -> anyhow::Result<
     })
 }
 
+/// What is decoded of a file.
+#[derive(Clone)]
+pub struct Columns {
+    /// Which leaves.
+    pub mask: ProjectionMask,
+    /// As what types, of all columns.
+    pub fields: Fields,
+}
+
+impl Columns {
+    /// All columns, as they are stored.
+    pub fn all(file: &InputFile) -> Self {
+        Self {
+            mask: ProjectionMask::all(),
+            fields: file.metadata.schema().fields().clone(),
+        }
+    }
+
+    /// Those of `projection`. Where it takes a column as a dictionary, that of the file is kept.
+    pub fn of(projection: &Projection, file: &InputFile) -> Self {
+        let is_kept = |name: &str| {
+            let mut uses = projection.uses().iter().zip(projection.schema().fields());
+            uses.any(|(column, field)| {
+                column.name == name && *field.data_type() == dictionary_type()
+            })
+        };
+        let fields = file.metadata.schema().fields().iter();
+        let fields = fields.map(|field| match is_kept(field.name()) {
+            true => Field::new(field.name(), dictionary_type(), field.is_nullable()).into(),
+            false => field.clone(),
+        });
+        Self {
+            mask: mask(projection, file),
+            fields: fields.collect(),
+        }
+    }
+}
+
+/// Whether the values of the column `name` stand in dictionaries, in every file and row group, so that
+/// whoever needs to look at each of them looks at fewer.
+pub fn has_dictionary(input: &ParquetInput, name: &str) -> bool {
+    input.files().iter().all(|file| {
+        let is_text = match stored_type(file, name) {
+            Ok(DataType::Dictionary(_, values)) => is_text(values),
+            Ok(stored) => is_text(stored),
+            Err(_) => false,
+        };
+        let metadata = file.metadata.metadata();
+        let mut chunks = metadata
+            .row_groups()
+            .iter()
+            .flat_map(|group| group.columns());
+        let is_there = |chunk: &ColumnChunkMetaData| {
+            chunk.column_path().parts() != [name] || chunk.dictionary_page_offset().is_some()
+        };
+        is_text && chunks.all(is_there)
+    })
+}
+
 /// The leaves of `file` to decode.
-pub(super) fn mask(projection: &Projection, file: &InputFile) -> ProjectionMask {
+fn mask(projection: &Projection, file: &InputFile) -> ProjectionMask {
     let roots = file
         .metadata
         .schema()

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use super::DAMAGED;
 use super::batches::{Batches, Wanted};
 use super::manifest::ParquetInput;
-use super::projection::mask;
+use super::projection::Columns;
 use crate::error::Failure;
 use crate::source::{Chunk, Projection};
 
@@ -128,11 +128,11 @@ impl ChunkReader {
     fn open_at(&self, index: usize) -> anyhow::Result<OpenFile> {
         let file = &self.input.files()[index];
         let row = self.position - file.first_ordinal;
-        let mask = mask(&self.projection, file);
+        let columns = Columns::of(&self.projection, file);
         let opened = self.input.open_unchanged(index)?;
         Ok(OpenFile {
             index,
-            batches: Batches::open(file, opened, mask, Wanted::From(row), self.chunk_rows)?,
+            batches: Batches::open(file, opened, columns, Wanted::From(row), self.chunk_rows)?,
             left_over: None,
         })
     }

@@ -18,11 +18,11 @@ use arrow::datatypes::{
 };
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use parquet::arrow::ProjectionMask;
 
 use super::DAMAGED;
 use super::batches::{Batches, Wanted};
 use super::manifest::read_footer;
+use super::projection::Columns;
 use crate::error::Failure;
 use crate::source::columns::{ColumnUse, Purpose, conversion_hint};
 use crate::suggest::nearest;
@@ -53,7 +53,7 @@ pub fn for_each_row(
     let file = read_footer(name, path.to_path_buf(), 0)?;
     let schema = file.metadata.schema();
     let id_index = check(path, schema, id_column)?;
-    let all = ProjectionMask::all();
+    let all = Columns::all(&file);
     let opened = file.open_unchanged()?;
     let mut batches = Batches::open(&file, opened, all, Wanted::From(0), BATCH_ROWS)?;
     let mut number = 0;

@@ -182,8 +182,7 @@ impl PostgresInput {
                     "cast it in a query, for example \"{name}::text AS {name}\", or leave the column out"
                 ))
             })?;
-            let stored = stored.data_type();
-            let read_as = wanted.purpose.read_as(&stored).ok_or_else(|| {
+            let read_as = stored.read_as(wanted.purpose).ok_or_else(|| {
                 let problem = format!(
                     "{}: column `{name}` is of type {declared}, but it must hold {}",
                     self.key,
@@ -193,7 +192,7 @@ impl PostgresInput {
                     Purpose::Identity if declared.starts_with("numeric") => {
                         format!("cast it in a query, for example \"{name}::bigint AS {name}\"")
                     }
-                    _ => conversion_hint(wanted, &stored),
+                    _ => conversion_hint(wanted, &stored.data_type()),
                 };
                 Failure::data(problem).hint(hint)
             })?;

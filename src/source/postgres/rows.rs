@@ -146,7 +146,7 @@ impl Column {
             Stored::Real => Self::Real(Float32Builder::new()),
             Stored::Double => Self::Double(Float64Builder::new()),
             Stored::Numeric => Self::Numeric(Float64Builder::new()),
-            Stored::Text => Self::Text(StringBuilder::new()),
+            Stored::Text | Stored::Array => Self::Text(StringBuilder::new()),
             Stored::Date => Self::Date(Date32Builder::new()),
             Stored::Timestamp | Stored::TimestampWithZone => {
                 Self::Timestamp(TimestampMicrosecondBuilder::new())

@@ -47,7 +47,7 @@ impl<'a> Selection<'a> {
     pub(super) fn new(columns: Vec<(&'a SourceColumn, Stored)>) -> Result<Self, Failure> {
         let list = columns.iter().map(|(column, stored)| {
             let name = Identifier::column(&column.name)?;
-            Ok(format!("{name}::{}", stored.cast()))
+            Ok(stored.cast(&name))
         });
         let list = list.collect::<Result<Vec<_>, Failure>>()?.join(", ");
         Ok(Self { columns, list })

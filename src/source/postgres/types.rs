@@ -3,7 +3,12 @@
 //! Every column is cast, in the statement that reads it, to the one type whose binary form is
 //! decoded, so that a column which somebody alters meanwhile is never misread.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+
+use crate::database::Identifier;
+use crate::source::columns::Purpose;
 
 /// A column of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub(super) enum Stored {
     /// Microseconds; with a time zone they are those of UTC.
     Timestamp,
     TimestampWithZone,
+    /// Of text or integers; sent as a JSON array.
+    Array,
 }
 
 impl Stored {
@@ -53,13 +60,16 @@ impl Stored {
             "date" => Self::Date,
             "timestamp" => Self::Timestamp,
             "timestamptz" => Self::TimestampWithZone,
+            "_text" | "_varchar" | "_bpchar" | "_name" | "_uuid" | "_int2" | "_int4" | "_int8" => {
+                Self::Array
+            }
             _ => return None,
         })
     }
 
-    /// The type to cast to.
-    pub(super) fn cast(self) -> &'static str {
-        match self {
+    /// The column of this (quoted) name, cast to what is decoded.
+    pub(super) fn cast(self, name: &Identifier) -> String {
+        let kind = match self {
             Self::Boolean => "boolean",
             Self::SmallInteger => "smallint",
             Self::Integer => "integer",
@@ -70,6 +80,21 @@ impl Stored {
             Self::Date => "date",
             Self::Timestamp => "timestamp without time zone",
             Self::TimestampWithZone => "timestamp with time zone",
+            Self::Array => return format!("to_json({name})::text"),
+        };
+        format!("{name}::{kind}")
+    }
+
+    /// The type that the column `purpose` is read as, or `None` if it can not serve.
+    pub(super) fn read_as(self, purpose: Purpose) -> Option<DataType> {
+        match self {
+            // A list to whoever takes lists, and nothing to anybody else, text though it is on the way.
+            Self::Array => {
+                let item = Field::new_list_field(DataType::Utf8, true);
+                let list = DataType::List(Arc::new(item));
+                purpose.read_as(&list).map(|_| DataType::Utf8)
+            }
+            other => purpose.read_as(&other.data_type()),
         }
     }
 
@@ -80,7 +105,7 @@ impl Stored {
             Self::SmallInteger | Self::Integer | Self::BigInteger => DataType::Int64,
             Self::Real => DataType::Float32,
             Self::Double | Self::Numeric => DataType::Float64,
-            Self::Text => DataType::Utf8,
+            Self::Text | Self::Array => DataType::Utf8,
             Self::Date => DataType::Date32,
             Self::Timestamp | Self::TimestampWithZone => {
                 DataType::Timestamp(TimeUnit::Microsecond, None)

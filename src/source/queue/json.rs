@@ -100,7 +100,8 @@ pub enum Token<'text> {
     Float(&'text str),
     /// A string, quotes and escapes included.
     Text(&'text str),
-    Array,
+    /// An array, as written.
+    Array(&'text str),
     Object,
 }
 
@@ -112,7 +113,7 @@ impl<'text> Token<'text> {
             Some(b'n') => Token::Null,
             Some(b't') => Token::Boolean(true),
             Some(b'f') => Token::Boolean(false),
-            Some(b'[') => Token::Array,
+            Some(b'[') => Token::Array(text),
             Some(b'{') => Token::Object,
             _ if text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) => Token::Float(text),
             _ => Token::Integer(text),
@@ -127,7 +128,7 @@ impl<'text> Token<'text> {
             Token::Integer(_) => "an integer",
             Token::Float(_) => "a float",
             Token::Text(_) => "text",
-            Token::Array => "an array",
+            Token::Array(_) => "an array",
             Token::Object => "an object",
         }
     }

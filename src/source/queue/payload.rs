@@ -40,6 +40,7 @@ pub fn projection(
             Purpose::Numeric => Reading::Numeric,
             Purpose::Categorical => Reading::Categorical,
             Purpose::Text => Reading::Declared(ColumnType::Text),
+            Purpose::Items => Reading::Items,
             Purpose::Expression => match columns.get(&column.name) {
                 Some(declared) => Reading::Declared(*declared),
                 None if id_column.as_ref() == Some(&column.name) => {

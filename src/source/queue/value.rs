@@ -27,6 +27,8 @@ pub enum Reading {
     Numeric,
     /// Text, or what has one textual form: an integer or a boolean.
     Categorical,
+    /// An array as it is written, or text that is one.
+    Items,
     /// Exactly the declared type.
     Declared(ColumnType),
 }
@@ -40,6 +42,7 @@ impl Reading {
             Purpose::Numeric => Some(Reading::Numeric),
             Purpose::Categorical => Some(Reading::Categorical),
             Purpose::Text => Some(Reading::Declared(ColumnType::Text)),
+            Purpose::Items => Some(Reading::Items),
             Purpose::Expression => {
                 let declared = match data_type {
                     DataType::Int64 => ColumnType::Integer,
@@ -58,9 +61,10 @@ impl Reading {
     /// The type of the column.
     pub fn data_type(self) -> DataType {
         match self {
-            Reading::Identity | Reading::Categorical | Reading::Declared(ColumnType::Text) => {
-                DataType::Utf8
-            }
+            Reading::Identity
+            | Reading::Categorical
+            | Reading::Items
+            | Reading::Declared(ColumnType::Text) => DataType::Utf8,
             Reading::Numeric | Reading::Declared(ColumnType::Float) => DataType::Float64,
             Reading::Declared(ColumnType::Integer) => DataType::Int64,
             Reading::Declared(ColumnType::Boolean) => DataType::Boolean,
@@ -76,6 +80,7 @@ impl Reading {
             Reading::Identity | Reading::Declared(ColumnType::Text) => "text",
             Reading::Numeric | Reading::Declared(ColumnType::Float) => "a number",
             Reading::Categorical => "text, an integer or a boolean",
+            Reading::Items => "an array of ids",
             Reading::Declared(ColumnType::Integer) => "an integer",
             Reading::Declared(ColumnType::Boolean) => "a boolean",
             Reading::Declared(ColumnType::Date) => "a date such as \"2026-11-23\"",
@@ -108,6 +113,7 @@ impl Reading {
                     "false"
                 })))
             }
+            (Reading::Items, Token::Array(text)) => Ok(Value::Text(Cow::Borrowed(text))),
             (Reading::Declared(ColumnType::Integer), Token::Integer(text)) => match text.parse() {
                 Ok(integer) => Ok(Value::Integer(integer)),
                 Err(_) => refused("an integer beyond 64 bits"),
@@ -118,6 +124,7 @@ impl Reading {
             (
                 Reading::Identity
                 | Reading::Categorical
+                | Reading::Items
                 | Reading::Declared(ColumnType::Text | ColumnType::Date | ColumnType::Timestamp),
                 Token::Text(quoted),
             ) => match text_of(quoted) {
@@ -132,9 +139,10 @@ impl Reading {
     pub fn text(self, text: Cow<'_, str>) -> Result<Value<'_>, String> {
         let refused = |found: &str| Err(format!("expected {}, found {found}", self.expected()));
         match self {
-            Reading::Identity | Reading::Categorical | Reading::Declared(ColumnType::Text) => {
-                Ok(Value::Text(text))
-            }
+            Reading::Identity
+            | Reading::Categorical
+            | Reading::Items
+            | Reading::Declared(ColumnType::Text) => Ok(Value::Text(text)),
             Reading::Declared(ColumnType::Date) => match date(&text) {
                 Some(days) => Ok(Value::Date(days)),
                 None => refused("other text"),

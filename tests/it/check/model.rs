@@ -72,7 +72,7 @@ fn a_run_that_needs_more_memory_than_it_may_is_78_and_says_how_much() {
         "model",
         "memory allowed",
         78,
-        &["weights 8 B", "workers of", "max_memory is 16.0 KiB"],
+        &["weights 8 B", "1 worker of", "max_memory is 16.0 KiB"],
     );
     let mend = found.mend("model", "memory allowed");
     let enough = mend.split('"').nth(1).expect("a size");

@@ -32,6 +32,17 @@ fn with_text(text: &str) -> String {
     )
 }
 
+const RANKING: &str =
+    "query_column = \"a\"\nqueries = \"ids.txt\"\nitems = \"ids.txt\"\ntop_k = 1\n";
+
+/// A whole `model.toml` of a model of rankings, with this `[ranking]` section.
+fn with_ranking(ranking: &str) -> String {
+    format!(
+        "[model]\nname = \"a\"\nversion = \"1\"\narchitecture = \"two_tower\"\ntask = \"ranking\"\n\
+         [ranking]\n{ranking}"
+    )
+}
+
 /// What a bundle with this `model.toml` and no tensors is refused for.
 fn refusal(toml: &str) -> String {
     let workspace = Workspace::new();
@@ -45,6 +56,10 @@ fn refusal(toml: &str) -> String {
             fs::read(of_fixture).expect("a file"),
         );
     }
+    for name in ["ids.txt", "queries.txt", "items.txt"] {
+        let ids: String = (0..20).map(|id| format!("{id}\n")).collect();
+        workspace.write(&format!("bundle/{name}"), ids);
+    }
     let no_tensors = [&2_u64.to_le_bytes()[..], b"{}"].concat();
     workspace.write("bundle/model.safetensors", no_tensors);
     let error = Bundle::load(&ModelReference::of(&workspace.path("bundle"))).err();
@@ -53,9 +68,13 @@ fn refusal(toml: &str) -> String {
 
 /// Whether the settings are right, so that it comes to the weights.
 fn misses_only_weights(refusal: &str) -> bool {
-    ["layers.0.weight", "embeddings.word_embeddings.weight"]
-        .iter()
-        .any(|tensor| refusal.contains(tensor))
+    [
+        "layers.0.weight",
+        "embeddings.word_embeddings.weight",
+        "query.embedding.weight",
+    ]
+    .iter()
+    .any(|tensor| refusal.contains(tensor))
 }
 
 /// The words in backticks that serde expected.
@@ -204,12 +223,14 @@ fn what_the_page_calls_required_is() {
         ))
     );
     let of_texts = with_text(TEXT);
-    for whole in [&whole, &of_texts] {
+    let of_rankings = with_ranking(RANKING);
+    for whole in [&whole, &of_texts, &of_rankings] {
         assert!(misses_only_weights(&refusal(whole)), "{}", refusal(whole));
     }
     for row in documented() {
         let whole = match row.section.as_str() {
             "[text]" => &of_texts,
+            "[ranking]" => &of_rankings,
             _ => &whole,
         };
         let without: String = whole

@@ -252,8 +252,16 @@ pub fn places(claims: &[Claim]) -> Vec<(u32, i64)> {
         .collect()
 }
 
+/// What a claim's process has to commit, with its hash.
+pub struct Work {
+    claim: Claim,
+    predictions: Predictions,
+    dead_letters: Vec<DeadLetter>,
+    output_hash: String,
+}
+
 /// The work of a claim: `value` for each of its records.
-pub fn work(claim: &Claim, value: f64) -> ShardCommit {
+pub fn work(claim: &Claim, value: f64) -> Work {
     let ordinals: Vec<u64> = (0..claim.slice.records)
         .map(|offset| claim.slice.first_ordinal + offset)
         .collect();
@@ -263,12 +271,8 @@ pub fn work(claim: &Claim, value: f64) -> ShardCommit {
     commit_of(claim, predictions.expect("predictions"), Vec::new())
 }
 
-/// What a claim's process commits, with its hash.
-pub fn commit_of(
-    claim: &Claim,
-    predictions: Predictions,
-    dead_letters: Vec<DeadLetter>,
-) -> ShardCommit {
+/// The work of a claim that came to these.
+pub fn commit_of(claim: &Claim, predictions: Predictions, dead_letters: Vec<DeadLetter>) -> Work {
     let slice = &claim.slice;
     let mut hasher = OutputHasher::new(slice.first_ordinal, slice.records, 0);
     predictions.rows().for_each(|row| hasher.prediction(&row));
@@ -282,20 +286,27 @@ pub fn commit_of(
             &letter.message,
         );
     }
-    ShardCommit {
-        shard_no: slice.shard_no,
-        epoch: claim.epoch,
+    Work {
+        claim: claim.clone(),
         predictions,
         dead_letters,
-        filtered: 0,
         output_hash: hasher.finish(),
-        stats: "{}".to_owned(),
     }
 }
 
 #[track_caller]
-pub fn commit(ledger: &mut Ledger, run_id: i64, work: &ShardCommit) -> Committed {
-    ledger.commit_shard(run_id, work).expect("an answer")
+pub fn commit(ledger: &mut Ledger, run_id: i64, work: &Work) -> Committed {
+    let predictions = ledger.target().encode(run_id, &work.predictions);
+    let commit = ShardCommit {
+        shard_no: work.claim.slice.shard_no,
+        epoch: work.claim.epoch,
+        predictions: predictions.expect("rows"),
+        dead_letters: work.dead_letters.clone(),
+        filtered: 0,
+        output_hash: work.output_hash.clone(),
+        stats: "{}".to_owned(),
+    };
+    ledger.commit_shard(run_id, &commit).expect("an answer")
 }
 
 /// Claims and commits all that is left.

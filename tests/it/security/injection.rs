@@ -158,7 +158,7 @@ const MAKERS: [&str; 9] = [
     "database/postgres/copy.rs",
     "database/postgres/session.rs",
     "database/postgres/transaction.rs",
-    "database/sqlite/mod.rs",
+    "database/sqlite/bound.rs",
     "ledger/roles.rs",
     "ledger/schema.rs",
     "source/postgres/",

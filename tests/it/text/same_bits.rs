@@ -1,10 +1,10 @@
 use lamplighter::features::{Rows, Tokens};
 use lamplighter::job::ModelReference;
-use lamplighter::model::Bundle;
 use lamplighter::model::bert::config::Config;
 use lamplighter::model::bert::{Bert, Ending, Pooling};
 use lamplighter::model::kernels::{InstructionSet, Kernels, Precision};
 use lamplighter::model::weights::Weights;
+use lamplighter::model::{Bundle, NetworkOutput};
 use proptest::prelude::*;
 
 use super::{BUNDLE, cosine, has_bf16, job, run};
@@ -40,9 +40,11 @@ proptest! {
             });
             let bundle = bundle.expect("the bundle");
             let forward = |texts: &[Vec<u32>], range: std::ops::Range<usize>| {
-                let logits = bundle.network.forward(&tokens(texts), range);
-                let logits = logits.expect("logits").into_iter();
-                logits.map(f32::to_bits).collect::<Vec<u32>>()
+                let given = bundle.network.forward(&tokens(texts), range);
+                let NetworkOutput::Numbers(logits) = given.expect("logits") else {
+                    panic!("a ranking");
+                };
+                logits.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
             };
             let all = forward(&texts, 0..texts.len());
             let index = subject.index(texts.len());
