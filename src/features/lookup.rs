@@ -84,7 +84,7 @@ impl Lookup {
             Seen::Code(code) => Some(code),
             Seen::Unknown => None,
             Seen::NotYet => {
-                // A dictionary may hold a null, too.
+                // A dictionary may hold a null, too, though none of Parquet does.
                 let code = values
                     .is_valid(key)
                     .then(|| self.code(values.value(key)))

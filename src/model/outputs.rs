@@ -116,6 +116,24 @@ impl Head {
         }
     }
 
+    /// About what a record's output takes until it is in the database, in bytes: its numbers, and the text
+    /// that is made of them.
+    pub fn bytes_per_output(&self) -> u64 {
+        // Quotes, colon, comma and the digits of a number; of an item the keys, too.
+        const CLASS: usize = 20;
+        const ITEM: usize = 48;
+        let numbers = self.width() * size_of::<f32>();
+        let text = match self {
+            Head::Multiclass { classes } => classes.iter().map(|class| class.len() + CLASS).sum(),
+            Head::Ranking { items, top_k } => {
+                let longest = items.iter().map(String::len).max().unwrap_or(0);
+                top_k * (longest + ITEM)
+            }
+            Head::Binary { .. } | Head::Regression { .. } | Head::Embedding { .. } => 0,
+        };
+        (numbers + text) as u64
+    }
+
     /// Empty outputs with room for `capacity` records.
     pub fn empty(&self, capacity: usize) -> Outputs {
         match self {
@@ -137,9 +155,9 @@ impl Head {
                 width: *width,
                 vectors: Vec::with_capacity(capacity * width),
             },
-            Head::Ranking { items, top_k } => Outputs::Ranking {
+            Head::Ranking { items, .. } => Outputs::Ranking {
                 items: items.clone(),
-                rankings: Rankings::with_capacity(capacity, *top_k),
+                rankings: Rankings::default(),
             },
         }
     }

@@ -40,7 +40,7 @@ pub struct TwoTower {
 }
 
 impl TwoTower {
-    /// Takes both tables, of so many queries and items.
+    /// Takes both tables, of so many queries and items: as many as their files hold ids.
     ///
     /// # Errors
     /// A tensor is missing, has the wrong shape or type, or holds numbers that are not finite (78).
@@ -52,17 +52,31 @@ impl TwoTower {
         weights: &mut Weights,
     ) -> anyhow::Result<Self> {
         const QUERIES: &str = "query.embedding.weight";
-        // Of another shape the tensor is refused, whatever is asked for.
-        let width = match weights.shape(QUERIES) {
-            Some([_, width]) => *width,
-            _ => 1,
-        };
-        let query_table = weights.take(QUERIES, &[queries, width])?;
-        let item_table = numbers(&weights.take("item.embedding.weight", &[items, width])?)?;
-        if width == 0 {
-            let problem = format!("tensor `{QUERIES}` has vectors of no numbers");
-            return Err(Failure::config(problem).into());
+        const ITEMS: &str = "item.embedding.weight";
+        let mut width = 1;
+        for (name, ids) in [(QUERIES, queries), (ITEMS, items)] {
+            let problem = match weights.shape(name) {
+                Some([rows, _]) if *rows != ids => {
+                    format!("tensor `{name}` has {rows} rows, but there are {ids} ids for them")
+                }
+                Some([_, 0]) => format!("tensor `{name}` has vectors of no numbers"),
+                Some([_, found]) => {
+                    // The other table is held to it below.
+                    width = if name == QUERIES { *found } else { width };
+                    continue;
+                }
+                Some(shape) => {
+                    format!("tensor `{name}` has the shape {shape:?}: a row for each id is wanted")
+                }
+                // Refused below.
+                None => continue,
+            };
+            return Err(Failure::config(problem)
+                .hint("line i of the file of ids belongs to row i of the tensor")
+                .into());
         }
+        let query_table = weights.take(QUERIES, &[queries, width])?;
+        let item_table = numbers(&weights.take(ITEMS, &[items, width])?)?;
         for (what, table) in [("query", &numbers(&query_table)?), ("item", &item_table)] {
             if let Some(place) = table.iter().position(|number| !number.is_finite()) {
                 return Err(Failure::config(format!(
@@ -94,12 +108,13 @@ impl TwoTower {
 
     /// Numbers that a batch of so many queries takes on its way through.
     pub fn activations(&self, queries: usize) -> u64 {
-        let block = QUERIES_OF_A_BLOCK * ITEMS_OF_A_BLOCK;
+        // Each candidate has a score and an item, and there are twice as many as are kept.
+        let block = QUERIES_OF_A_BLOCK * (ITEMS_OF_A_BLOCK + 4 * self.top_k);
         (block + queries * (self.width + 2 * self.top_k)) as u64
     }
 
     /// The best items for some neighbouring queries, without those that a query is not to be given. A
-    /// list is shorter where no more items are left. Where a product is no number, the list is but that.
+    /// list is shorter where no more items are left. Where a product is not finite, the list is a NaN alone.
     ///
     /// # Errors
     /// A query is beyond the table.
@@ -111,10 +126,12 @@ impl TwoTower {
             candle_core::Storage::Cpu(storage) => floats(storage, layout)?,
             _ => candle_core::bail!("vectors are not in memory"),
         };
-        let mut rankings = Rankings::with_capacity(range.len(), self.top_k);
+        let mut rankings = Rankings::default();
         let mut scores = vec![0.0; QUERIES_OF_A_BLOCK * ITEMS_OF_A_BLOCK];
         let mut best: Vec<Best> = Vec::new();
-        best.resize_with(QUERIES_OF_A_BLOCK, || Best::new(self.top_k));
+        best.resize_with(range.len().min(QUERIES_OF_A_BLOCK), || {
+            Best::new(self.top_k)
+        });
         let blocks = vectors.chunks(QUERIES_OF_A_BLOCK * self.width);
         for (vectors, first) in blocks.zip(range.step_by(QUERIES_OF_A_BLOCK)) {
             let count = vectors.len() / self.width;

@@ -140,7 +140,7 @@ fn some(items: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 /// The beginning of a text from the file, as much as a message can take.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const SHOWN_CHARACTERS: usize = 200;
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),

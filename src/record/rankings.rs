@@ -10,15 +10,6 @@ pub struct Rankings {
 }
 
 impl Rankings {
-    /// No lists yet, with room for `records` of them, of `length` items each.
-    pub fn with_capacity(records: usize, length: usize) -> Self {
-        Self {
-            items: Vec::with_capacity(records * length),
-            scores: Vec::with_capacity(records * length),
-            ends: Vec::with_capacity(records),
-        }
-    }
-
     /// Lists that were taken apart; `None` if the parts do not belong together.
     pub fn from_parts(items: Vec<u32>, scores: Vec<f32>, ends: Vec<usize>) -> Option<Self> {
         let is_whole = ends.last().copied().unwrap_or(0) == items.len();
@@ -99,7 +90,7 @@ mod tests {
     fn lists_are_appended_whole() {
         let mut all = Rankings::default();
         all.push([(3, 0.5), (1, -1.0)].into_iter());
-        let mut more = Rankings::with_capacity(2, 1);
+        let mut more = Rankings::default();
         more.push([].into_iter());
         more.push([(7, f32::MIN_POSITIVE)].into_iter());
         all.append(more);

@@ -141,10 +141,11 @@ fn write_records(out: &mut String, report: &RunReport) -> fmt::Result {
 fn write_outputs(out: &mut String, report: &RunReport) -> fmt::Result {
     let outputs = &report.outputs;
     section(out, "predictions")?;
-    let is_of_vectors =
+    // Of vectors and rankings there is no one number that a distribution could be of.
+    let has_no_numbers =
         outputs.labels.is_empty() && outputs.scores.is_none() && outputs.values.is_none();
-    if is_of_vectors && report.counts.predicted > 0 {
-        line(out, "vectors", grouped(report.counts.predicted))?;
+    if has_no_numbers && report.counts.predicted > 0 {
+        line(out, "records", grouped(report.counts.predicted))?;
     }
     for (label, count) in &outputs.labels {
         line(

@@ -263,7 +263,7 @@ impl Prepared {
     /// About what a scored record takes until it is in the database.
     pub fn bytes_per_output(&self) -> u64 {
         const ID_AND_NUMBERS: u64 = 192;
-        ID_AND_NUMBERS + (self.bundle.head.width() * size_of::<f32>()) as u64
+        ID_AND_NUMBERS + self.bundle.head.bytes_per_output()
     }
 
     fn ids_and_kept(

@@ -99,12 +99,15 @@ pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
 
 fn items_type(stored: &DataType) -> Option<DataType> {
     match stored {
-        DataType::List(item) | DataType::LargeList(item) => {
-            Purpose::Identity.read_as(item.data_type())?;
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            // Of a list that is empty in every row nobody knows more.
+            if *item.data_type() != DataType::Null {
+                Purpose::Identity.read_as(item.data_type())?;
+            }
             let item = Field::new_list_field(DataType::Utf8, true);
             Some(DataType::List(Arc::new(item)))
         }
-        DataType::Null => Some(DataType::Utf8),
+        DataType::Null => Some(DataType::Null),
         stored => is_text(stored).then_some(DataType::Utf8),
     }
 }
@@ -141,6 +144,7 @@ pub fn conversion_hint(column: &ColumnUse, stored: &DataType) -> String {
             "a float is no safe identity (1e15 and 1000000000000000 would differ); store the id as an integer or text".to_owned()
         }
         Purpose::Identity => "store the id as an integer or text".to_owned(),
+        _ if stored.is_nested() => "convert it where it is written".to_owned(),
         _ => format!(
             "convert it where it is written, or with `transform`, for example \"CAST({} AS …) AS …\"",
             column.name

@@ -5,8 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, ListBuilder, StringArray, StringBuilder};
-use arrow::datatypes::Float32Type;
+use arrow::array::{
+    ArrayRef, AsArray, FixedSizeListArray, Int64Array, ListArray, ListBuilder, NullArray,
+    StringArray, StringBuilder,
+};
+use arrow::datatypes::{DataType, Field, Float32Type, Int64Type};
 use candle_core::{Device, Tensor};
 
 use crate::harness::results::Results;
@@ -152,7 +155,7 @@ fn the_same_bits_however_they_are_computed() {
 
 /// Three customers, four products, vectors of two numbers: c1's scores of a, b, c, d are 1, 2, 3, 4;
 /// c2's are 4, 3, 2, 1; c3's are all 0.
-fn small_bundle(workspace: &Workspace, exclude: &str) {
+pub fn small_bundle(workspace: &Workspace, exclude: &str) {
     workspace.write(
         "bundle/model.toml",
         format!(
@@ -334,6 +337,42 @@ fn whom_the_model_does_not_know_is_a_dead_letter() {
     results.verify();
 }
 
+/// What writers make of lists of which they know nothing: null columns, lists of nulls, lists of one length.
+#[test]
+fn files_whose_lists_are_empty_go_together_with_others() {
+    let results = Results::in_sqlite();
+    small_bundle(&results.workspace, "exclude = \"has\"\n");
+    let some = {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        lists.append_value([Some("4")]);
+        lists.finish()
+    };
+    let length = [Some(vec![Some(4), Some(3)])];
+    let fixed = FixedSizeListArray::from_iter_primitive::<Int64Type, _, _>(length, 2);
+    let empty = ListArray::new_null(Arc::new(Field::new_list_field(DataType::Null, true)), 1);
+    let columns: [ArrayRef; 4] = [
+        Arc::new(NullArray::new(1)),
+        Arc::new(empty),
+        Arc::new(some),
+        Arc::new(fixed),
+    ];
+    for (index, has) in columns.into_iter().enumerate() {
+        let id: ArrayRef = Arc::new(Int64Array::from(vec![index as i64]));
+        let customer: ArrayRef = Arc::new(StringArray::from(vec!["c1"]));
+        let rows = batch(vec![("id", id), ("customer", customer), ("has", has)]);
+        let path = results.workspace.path(&format!("input/{index}.parquet"));
+        write_parquet(&path, &rows, 1);
+    }
+    let source = "kind = \"parquet\"\npath = \"input/*.parquet\"";
+    results.workspace.write("job.toml", job(source));
+    results.lamplighter(&["run", "job.toml"]).expect(0);
+    let outputs = results
+        .query("SELECT output FROM predictions ORDER BY ordinal")
+        .concat();
+    let [without_4, all] = [EXPECTED[0].1, EXPECTED[4].1];
+    assert_eq!(outputs, [all, all, without_4, without_4]);
+}
+
 /// A bundle at fault ends a start with 78, and says what is wrong.
 #[test]
 fn bundles_at_fault_are_refused() {
@@ -372,8 +411,20 @@ fn bundles_at_fault_are_refused() {
         ),
         (write("bundle/items.txt", ""), &["items.txt", "no ids"]),
         (
+            write("bundle/items.txt", "\u{FEFF}a\nb\nc\n4\n"),
+            &["items.txt", "line 1", "byte-order mark"],
+        ),
+        (
+            write("bundle/queries.txt", "c1\nc2 \n3\n"),
+            &["queries.txt", "line 2", "white space"],
+        ),
+        (
+            replace("queries.txt", "../queries.txt"),
+            &["`../queries.txt`", "in the bundle itself"],
+        ),
+        (
             write("bundle/items.txt", "a\nb\nc\n"),
-            &["`item.embedding.weight`", "[3, 2]", "[4, 2]"],
+            &["`item.embedding.weight`", "4 rows", "3 ids"],
         ),
         (
             replace("queries.txt", "customers.txt"),

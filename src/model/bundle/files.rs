@@ -8,6 +8,7 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Class, Failure};
+use crate::model::weights::shortened;
 
 /// Name and content of every file of a bundle, hidden ones aside.
 pub(super) struct Files {
@@ -59,6 +60,15 @@ impl Files {
     /// There is no such file (78).
     pub(super) fn get(&self, name: &str) -> anyhow::Result<&[u8]> {
         self.contents.get(name).map(Vec::as_slice).ok_or_else(|| {
+            // Files of other directories are no part of what was hashed.
+            if name.starts_with('.') || name.contains('/') {
+                return Failure::config(format!(
+                    "`{}` is no name of a file in the bundle itself",
+                    shortened(name)
+                ))
+                .hint("it has no directory in it and does not begin with a dot")
+                .into();
+            }
             let path = self.directory.join(name);
             match fs::symlink_metadata(&path) {
                 Ok(_) => Failure::config(format!(
@@ -93,7 +103,17 @@ impl Files {
                     .hint("ids stand one a line, each for a row of the embedding table")
                     .into());
             }
+            let is_odd = |character: char| {
+                character.is_whitespace() || character.is_control() || character == '\u{FEFF}'
+            };
+            if id.starts_with(is_odd) || id.ends_with(is_odd) {
+                let problem = "begins or ends with white space, or with what nobody sees";
+                return Err(refused(format!("line {line} {problem}"))
+                    .hint("write the file as UTF-8 without a byte-order mark, an id a line")
+                    .into());
+            }
             if !known.insert(id) {
+                let id = shortened(id);
                 return Err(refused(format!("line {line}: `{id}` is listed twice")).into());
             }
         }

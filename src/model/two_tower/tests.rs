@@ -103,7 +103,7 @@ fn tables_of_another_shape_or_not_finite_are_refused() {
     let good = || tensor(&[1.0, 2.0, 3.0, 4.0], 2);
     let message = refused(tensor(&[1.0; 6], 3), good());
     assert!(
-        message.contains("should have the shape [2, 2], but has [3, 2]"),
+        message.contains("has 3 rows, but there are 2 ids"),
         "{message}"
     );
     let message = refused(good(), tensor(&[1.0; 6], 2));

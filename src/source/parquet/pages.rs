@@ -1,9 +1,10 @@
 //! Pages that are looked at between their decompression and their decoding.
 //!
-//! Two things in a page make the decoder allocate far beyond the page's size: counts in the delta
-//! encodings, for which it makes room at once, and texts, of which one in a dictionary can stand for
-//! as many rows as a batch has. The former are held against the page's own count; against the
-//! latter, [`Texts`] tells how long the texts are.
+//! Three things in a page make the decoder allocate far beyond the page's size: counts in the delta
+//! encodings, for which it makes room at once; texts, of which one in a dictionary can stand for
+//! as many rows as a batch has; and lists, whose equal items take no room in a page. The first are held
+//! against the page's own count; against the others, [`Texts`] tells how long the texts of a row are, by the
+//! mean length of the row group's lists.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +27,9 @@ const TEXT_BYTES: usize = 64 << 20;
 /// Values of a page in a delta encoding, for each of which the decoder makes room. Pages have tens
 /// of thousands, few have a million.
 const MOST_DELTAS: usize = 1 << 24;
+
+/// What an item of a list takes beside its text, or as the text that is made of a number.
+const ITEM_BYTES: usize = 32;
 
 /// The longest texts that were seen, and the batches that they are read in.
 pub struct Texts {
@@ -125,6 +129,12 @@ impl Iterator for ColumnChunks {
         Some(pages.map(|pages| {
             Box::new(CheckedPages {
                 pages,
+                items_of_a_row: match row_group.schema_descr().column(self.column).max_rep_level() {
+                    0 => None,
+                    _ => usize::try_from(column.num_values())
+                        .ok()
+                        .map(|items| items.div_ceil(rows.max(1))),
+                },
                 column: row_group.schema_descr().column(self.column),
                 texts: self.texts.clone(),
             }) as _
@@ -138,16 +148,26 @@ impl PageIterator for ColumnChunks {}
 struct CheckedPages {
     pages: SerializedPageReader<CheckedFile>,
     column: Arc<ColumnDescriptor>,
+    /// Of a column of lists.
+    items_of_a_row: Option<usize>,
     texts: Arc<Texts>,
 }
 
 impl CheckedPages {
+    /// Notes how long a text is; of a column of lists, how long a list of such is.
+    fn note(&self, bytes: usize) -> Result<()> {
+        self.texts.note(match self.items_of_a_row {
+            None => bytes,
+            Some(items) => items.saturating_mul(bytes.saturating_add(ITEM_BYTES)),
+        })
+    }
+
     fn checked(&self, page: Page) -> Result<Page> {
         let is_text = self.column.physical_type() == Type::BYTE_ARRAY;
         let values = page.num_values() as usize;
         match page.encoding() {
             _ if page.is_dictionary_page() && is_text => {
-                self.texts.note(longest(page.buffer()))?;
+                self.note(longest(page.buffer()))?;
             }
             Encoding::DELTA_LENGTH_BYTE_ARRAY | Encoding::DELTA_BYTE_ARRAY => {
                 let counts = self.values(&page).and_then(|values| match page.encoding() {
@@ -160,11 +180,12 @@ impl CheckedPages {
                         "a page of {values} values claims to hold more"
                     )));
                 }
-                self.texts.note(page.buffer().len() / values.max(1))?;
+                self.note(page.buffer().len() / values.max(1))?;
             }
             Encoding::PLAIN if is_text => {
-                self.texts.note(page.buffer().len() / values.max(1))?;
+                self.note(page.buffer().len() / values.max(1))?;
             }
+            _ if self.items_of_a_row.is_some() => self.note(0)?,
             _ => {}
         }
         Ok(page)

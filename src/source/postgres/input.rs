@@ -179,7 +179,7 @@ impl PostgresInput {
                 let problem =
                     format!("{}: column `{name}` is of type {declared}, which can not be read", self.key);
                 Failure::data(problem).hint(format!(
-                    "cast it in a query, for example \"{name}::text AS {name}\", or leave the column out"
+                    "cast it in a query, for example \"{name}::text AS {name}\" (an array: \"to_json({name})::text\"), or leave the column out"
                 ))
             })?;
             let read_as = stored.read_as(wanted.purpose).ok_or_else(|| {
@@ -192,6 +192,9 @@ impl PostgresInput {
                     Purpose::Identity if declared.starts_with("numeric") => {
                         format!("cast it in a query, for example \"{name}::bigint AS {name}\"")
                     }
+                    _ if stored == Stored::Array => format!(
+                        "make something else of it in a query, for example \"to_json({name})::text AS {name}\""
+                    ),
                     _ => conversion_hint(wanted, &stored.data_type()),
                 };
                 Failure::data(problem).hint(hint)

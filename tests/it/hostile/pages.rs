@@ -1,12 +1,16 @@
 //! Pages that are larger than they look, or claim to be.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListBuilder, StringArray, StringBuilder};
 
 use super::forged::{
     self, BYTE_ARRAY, Column, DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, DOUBLE, LZ4_RAW, PLAIN,
     Page, RLE_DICTIONARY, SNAPPY, ZSTD, varint,
 };
 use super::{expected, is_refused, job, published, run, workspace};
+use crate::harness::{batch, write_parquet};
 
 const RECORDS: i64 = 20;
 
@@ -132,6 +136,34 @@ fn delta_encodings_that_claim_billions_of_values_are_refused() {
         let suffixes = Page::new(DELTA_BYTE_ARRAY, RECORDS, suffixes);
         is_refused(&with_ids(&[suffixes]), &[]);
     }
+}
+
+/// 8,192 lists of a thousand long items, all of them the same: 50 kB that stand for 800 MB.
+#[test]
+fn long_lists_that_every_record_repeats_are_read_in_bounded_memory() {
+    let records = 8_192;
+    let workspace = workspace();
+    crate::recommendations::small_bundle(&workspace, "exclude = \"has\"\n");
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    let item = "a".repeat(100);
+    for _ in 0..records {
+        lists.append_value((0..1_000).map(|_| Some(&item)));
+    }
+    let texts = |text: fn(usize) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..records).map(text)))
+    };
+    let rows = batch(vec![
+        ("id", texts(|row| format!("r{row:04}"))),
+        ("customer", texts(|_| "c1".to_owned())),
+        ("has", Arc::new(lists.finish())),
+    ]);
+    let path = workspace.path("input/a.parquet");
+    write_parquet(&path, &rows, records);
+    let bytes = std::fs::metadata(path).expect("a file").len();
+    assert!(bytes < 300_000, "the file is no bomb: {bytes}");
+    run(&workspace).expect(0);
+    let scored = "SELECT count(*) FROM predictions_by_date WHERE output LIKE '[{\"item\":\"4\"%'";
+    assert_eq!(workspace.value(scored), records.to_string());
 }
 
 /// A column `wide` of `records` records that all hold the one text of the dictionary.

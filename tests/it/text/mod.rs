@@ -281,7 +281,7 @@ fn embeddings_are_stored_and_verified(home: &Home) {
     let date = ["--date", "2026-11-23", "--database", &url];
     let start = [&["run", "job.toml"], &date[..]].concat();
     let scored = workspace.lamplighter(&start).expect(0);
-    assert!(scored.stdout.contains("vectors       10"), "{scored}");
+    assert!(scored.stdout.contains("records       10"), "{scored}");
     let verify = ["runs", "verify", "texts@2026-11-23#1", "--database", &url];
     workspace.lamplighter(&verify).expect(0);
     let by_date =
