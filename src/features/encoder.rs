@@ -2,7 +2,7 @@
 
 use arrow::array::ArrayRef;
 
-use super::lookup::DictionaryCodes;
+use super::lookup::LastDictionary;
 use super::query::QueryEncoder;
 use super::rows::{Queries, Rows, Tokens};
 use super::spec::{Feature, FeatureKind};
@@ -109,19 +109,19 @@ impl Encoder {
 
     /// Encodes `columns`, one for each feature in their order, of the types that the features'
     /// [purposes](super::FeatureKind::purpose) are read as; categories may stand in a dictionary.
-    /// `known` is what the caller's earlier chunks told of their dictionaries.
+    /// `dictionaries` are those of the caller's last chunk.
     ///
     /// # Errors
     /// If a column is of another type, which is a mistake of the caller.
     pub fn encode(
         &self,
         columns: &[ArrayRef],
-        known: &mut Vec<DictionaryCodes>,
+        dictionaries: &mut Vec<LastDictionary>,
     ) -> anyhow::Result<Encoded> {
         match self {
-            Self::Table(encoder) => encoder.encode(columns, known),
+            Self::Table(encoder) => encoder.encode(columns, dictionaries),
             Self::Text(encoder) => encoder.encode(columns),
-            Self::Query(encoder) => encoder.encode(columns, known),
+            Self::Query(encoder) => encoder.encode(columns, dictionaries),
         }
     }
 

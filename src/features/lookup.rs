@@ -1,6 +1,7 @@
 //! From a column's values to the rows of a table of known values.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Int32Type};
@@ -8,37 +9,41 @@ use foldhash::fast::FixedState;
 
 use crate::error::Failure;
 
+/// Dictionaries of a column that are remembered for all workers: neighbours read the same row group.
+const REMEMBERED: usize = 2;
+
 /// Known values, and the code of each. The values are the bundle's: whoever writes records can add none,
 /// so that a hash which is fast does.
-pub(super) struct Lookup(HashMap<Box<str>, u32, FixedState>);
+pub(super) struct Lookup {
+    codes: HashMap<Box<str>, u32, FixedState>,
+    /// What was looked up last, whoever looked.
+    recent: Mutex<VecDeque<Arc<Resolved>>>,
+}
 
-/// What a dictionary's values are known to be, from one chunk to the next: chunks of one row group have
-/// their dictionary in common, and each of its values is looked up once.
+/// A dictionary, and the code of each of its values.
+struct Resolved {
+    values: StringArray,
+    codes: Vec<Option<u32>>,
+}
+
+/// The dictionary of a worker's last chunk: chunks of one row group have it in common, and each of its
+/// values is looked up once.
 #[derive(Default)]
-pub struct DictionaryCodes {
-    /// Kept, so that its memory is not another dictionary's meanwhile.
-    values: Option<StringArray>,
-    codes: Vec<Seen>,
-}
-
-/// What is known of one value of a dictionary.
-#[derive(Clone, Copy)]
-enum Seen {
-    NotYet,
-    Unknown,
-    Code(u32),
-}
+pub struct LastDictionary(Option<Arc<Resolved>>);
 
 impl Lookup {
     /// A code for each value, counted from `first`.
     pub(super) fn new(values: &[String], first: u32) -> Self {
         let values = values.iter().map(|value| value.as_str().into());
-        Self(values.zip(first..).collect())
+        Self {
+            codes: values.zip(first..).collect(),
+            recent: Mutex::default(),
+        }
     }
 
     /// The code of a value; `None` if it is not known.
     pub(super) fn code(&self, value: &str) -> Option<u32> {
-        self.0.get(value).copied()
+        self.codes.get(value).copied()
     }
 
     /// The codes of a column of text, or of text in a dictionary; `None` for nulls and unknown values.
@@ -48,7 +53,7 @@ impl Lookup {
     pub(super) fn codes(
         &self,
         column: &ArrayRef,
-        known: &mut DictionaryCodes,
+        last: &mut LastDictionary,
     ) -> anyhow::Result<Vec<Option<u32>>> {
         match column.data_type() {
             DataType::Utf8 => {
@@ -59,11 +64,10 @@ impl Lookup {
                 if **keys == DataType::Int32 && **values == DataType::Utf8 =>
             {
                 let column = column.as_dictionary::<Int32Type>();
-                let values = column.values().as_string::<i32>();
-                known.turn_to(values);
+                let resolved = self.resolved(column.values().as_string(), last);
                 let keys = column.keys().iter();
                 Ok(keys
-                    .map(|key| self.code_of_key(key? as usize, values, known))
+                    .map(|key| resolved.codes.get(key? as usize).copied().flatten())
                     .collect())
             }
             other => Err(Failure::internal(format!(
@@ -74,48 +78,50 @@ impl Lookup {
         }
     }
 
-    fn code_of_key(
+    /// The dictionary with these values: the last one, one that another worker looked up, or a new one.
+    fn resolved<'last>(
         &self,
-        key: usize,
         values: &StringArray,
-        known: &mut DictionaryCodes,
-    ) -> Option<u32> {
-        match known.codes[key] {
-            Seen::Code(code) => Some(code),
-            Seen::Unknown => None,
-            Seen::NotYet => {
-                // A dictionary may hold a null, too, though none of Parquet does.
-                let code = values
-                    .is_valid(key)
-                    .then(|| self.code(values.value(key)))
-                    .flatten();
-                known.codes[key] = code.map_or(Seen::Unknown, Seen::Code);
-                code
-            }
-        }
+        last: &'last mut LastDictionary,
+    ) -> &'last Resolved {
+        let known = last.0.take().filter(|known| known.is_at(values));
+        let resolved = known.or_else(|| self.recent(values)).unwrap_or_else(|| {
+            let codes = values.iter().map(|value| self.code(value?)).collect();
+            let resolved = Arc::new(Resolved {
+                values: values.clone(),
+                codes,
+            });
+            let mut recent = self.lock();
+            recent.truncate(REMEMBERED - 1);
+            recent.push_front(resolved.clone());
+            resolved
+        });
+        last.0.insert(resolved)
+    }
+
+    fn recent(&self, values: &StringArray) -> Option<Arc<Resolved>> {
+        let recent = self.lock();
+        let mut same = recent.iter().filter(|known| known.values == *values);
+        same.next().cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Resolved>>> {
+        // A panic elsewhere leaves whole entries.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl DictionaryCodes {
-    /// Forgets what is known, unless it is of these very values.
-    fn turn_to(&mut self, values: &StringArray) {
-        let is_same = |known: &StringArray| {
-            known.len() == values.len()
-                && known.value_data().as_ptr() == values.value_data().as_ptr()
-                && known.value_offsets().as_ptr() == values.value_offsets().as_ptr()
-        };
-        if !self.values.as_ref().is_some_and(is_same) {
-            self.values = Some(values.clone());
-            self.codes.clear();
-            self.codes.resize(values.len(), Seen::NotYet);
-        }
+impl Resolved {
+    /// Whether these are the very same values. They are kept, so that their memory is nobody else's.
+    fn is_at(&self, values: &StringArray) -> bool {
+        self.values.len() == values.len()
+            && self.values.value_data().as_ptr() == values.value_data().as_ptr()
+            && self.values.value_offsets().as_ptr() == values.value_offsets().as_ptr()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{DictionaryArray, Int32Array};
 
     use super::*;
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_dictionary_gives_what_its_values_give() {
-        let mut known = DictionaryCodes::default();
+        let (lookup, mut last) = (lookup(), LastDictionary::default());
         let values = Arc::new(StringArray::from(vec![
             Some("c"),
             Some("x"),
@@ -144,30 +150,38 @@ mod tests {
         let expected = [Some(3), None, None, None, Some(1), Some(3)];
         let coded = dictionary(keys, &values);
         let plain = arrow::compute::cast(&coded, &DataType::Utf8).unwrap();
-        // Twice: the second time all of them are known.
         for column in [&coded, &coded, &plain] {
-            assert_eq!(lookup().codes(column, &mut known).unwrap(), expected);
+            assert_eq!(lookup.codes(column, &mut last).unwrap(), expected);
         }
+        // Another worker's chunk, of another reader: the same dictionary at another place.
+        let copied = StringArray::from_iter(values.iter());
+        let elsewhere = dictionary(vec![Some(3), Some(0)], &Arc::new(copied));
+        let mut last = LastDictionary::default();
+        assert_eq!(
+            lookup.codes(&elsewhere, &mut last).unwrap(),
+            [Some(1), Some(3)]
+        );
+        assert_eq!(lookup.lock().len(), 1, "it was looked up again");
     }
 
     #[test]
     fn another_dictionary_is_not_taken_for_the_one_before() {
-        let mut known = DictionaryCodes::default();
+        let (lookup, mut last) = (lookup(), LastDictionary::default());
         // Each lies where the one before may have lain.
         for round in 0..100 {
             let value = ["a", "b", "c", "x"][round % 4];
             let values = Arc::new(StringArray::from(vec![value]));
             let column = dictionary(vec![Some(0)], &values);
             drop(values);
-            let codes = lookup().codes(&column, &mut known).unwrap();
-            assert_eq!(codes, [lookup().code(value)]);
+            let codes = lookup.codes(&column, &mut last).unwrap();
+            assert_eq!(codes, [lookup.code(value)]);
         }
         // The same text, cut otherwise.
         let all = StringArray::from(vec!["a", "b", "c"]);
         for (from, code) in [(0, 1), (1, 2), (2, 3)] {
             let values = Arc::new(all.slice(from, 1));
             let column = dictionary(vec![Some(0)], &values);
-            let codes = lookup().codes(&column, &mut known).unwrap();
+            let codes = lookup.codes(&column, &mut last).unwrap();
             assert_eq!(codes, [Some(code)]);
         }
     }
@@ -177,7 +191,7 @@ mod tests {
         let column: ArrayRef = Arc::new(Int32Array::from(vec![1]));
         assert!(
             lookup()
-                .codes(&column, &mut DictionaryCodes::default())
+                .codes(&column, &mut LastDictionary::default())
                 .is_err()
         );
     }

@@ -13,7 +13,7 @@ pub mod table;
 pub mod text;
 
 pub use encoder::{Encoded, Encoder, Note, Rejection};
-pub use lookup::DictionaryCodes;
+pub use lookup::LastDictionary;
 pub use query::{QueryColumns, QueryEncoder};
 pub use rows::{Queries, Rows, Table, Tokens};
 pub use spec::{Feature, FeatureKind};

@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use serde_json::Value;
 
 use super::encoder::{Cause, Encoded, Rejection};
-use super::lookup::{DictionaryCodes, Lookup};
+use super::lookup::{LastDictionary, Lookup};
 use super::rows::{Queries, Rows};
 use super::spec::{Feature, FeatureKind};
 use crate::error::Failure;
@@ -70,13 +70,13 @@ impl QueryEncoder {
     pub fn encode(
         &self,
         columns: &[ArrayRef],
-        known: &mut Vec<DictionaryCodes>,
+        dictionaries: &mut Vec<LastDictionary>,
     ) -> anyhow::Result<Encoded> {
-        known.resize_with(1, DictionaryCodes::default);
+        dictionaries.resize_with(1, LastDictionary::default);
         let column = columns
             .first()
             .ok_or_else(|| Failure::internal("there is no column of queries"))?;
-        let codes = self.queries.codes(column, &mut known[0])?;
+        let codes = self.queries.codes(column, &mut dictionaries[0])?;
         let lists = columns.get(1).map(Lists::of).transpose()?;
         let mut queries = Queries::default();
         let mut rejections = vec![None; codes.len()];

@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
 
 use super::encoder::{Cause, Encoded, Note, Rejection};
-use super::lookup::{DictionaryCodes, Lookup};
+use super::lookup::{LastDictionary, Lookup};
 use super::rows::{Rows, Table};
 use super::spec::{Feature, FeatureKind, OutOfRange, Unknown};
 use crate::error::Failure;
@@ -74,9 +74,9 @@ impl TableEncoder {
     pub fn encode(
         &self,
         columns: &[ArrayRef],
-        known: &mut Vec<DictionaryCodes>,
+        dictionaries: &mut Vec<LastDictionary>,
     ) -> anyhow::Result<Encoded> {
-        known.resize_with(self.features.len(), DictionaryCodes::default);
+        dictionaries.resize_with(self.features.len(), LastDictionary::default);
         let rows = columns.first().map_or(0, |column| column.len());
         let mut encoded = Matrices {
             dense: vec![0.0; rows * self.dense_width],
@@ -89,7 +89,7 @@ impl TableEncoder {
         for first in (0..rows).step_by(tile_rows) {
             let count = tile_rows.min(rows - first);
             let tile = columns.iter().map(|column| column.slice(first, count));
-            self.encode_tile(tile, first, known, &mut encoded)?;
+            self.encode_tile(tile, first, dictionaries, &mut encoded)?;
         }
         let mut rows = self.no_rows();
         (rows.dense, rows.codes) = (encoded.dense, encoded.codes);
@@ -105,7 +105,7 @@ impl TableEncoder {
         &self,
         columns: impl Iterator<Item = ArrayRef>,
         first: usize,
-        known: &mut [DictionaryCodes],
+        dictionaries: &mut [LastDictionary],
         encoded: &mut Matrices,
     ) -> anyhow::Result<()> {
         let (mut dense_column, mut code_column) = (0, 0);
@@ -116,7 +116,7 @@ impl TableEncoder {
                     self.encode_numeric(index, values, first, dense_column, encoded);
                 }
                 FeatureKind::Categorical { .. } => {
-                    let codes = self.lookups[index].codes(&column, &mut known[index])?;
+                    let codes = self.lookups[index].codes(&column, &mut dictionaries[index])?;
                     let at = if feature.is_embedded() {
                         code_column
                     } else {

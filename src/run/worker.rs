@@ -19,7 +19,7 @@ use super::batch::Batch;
 use super::input::Reader;
 use super::results::Results;
 use crate::fault::{self, Place};
-use crate::features::{DictionaryCodes, Encoded, Rejection};
+use crate::features::{Encoded, LastDictionary, Rejection};
 use crate::ledger::ShardSlice;
 use crate::model::NetworkOutput;
 use crate::record::{DUPLICATE_ID, DeadLetter, Stage, stand_in, unstorable};
@@ -60,8 +60,8 @@ pub struct Worker {
     orders: Arc<Orders>,
     reader: Reader,
     batch: Batch,
-    /// What earlier chunks told of the dictionaries of the features' columns.
-    dictionaries: Vec<DictionaryCodes>,
+    /// The dictionaries of the features' columns in the last chunk.
+    dictionaries: Vec<LastDictionary>,
 }
 
 impl Worker {
@@ -365,7 +365,7 @@ struct EncodedRows {
 fn encode(
     prepared: &Prepared,
     rows: &RecordBatch,
-    dictionaries: &mut Vec<DictionaryCodes>,
+    dictionaries: &mut Vec<LastDictionary>,
 ) -> anyhow::Result<EncodedRows> {
     let (ids, kept, columns): (_, _, Vec<ArrayRef>) = prepared.columns_of(rows)?;
     fault::strike(Place::Encode, ids.iter().flatten()).map_err(anyhow::Error::msg)?;

@@ -10,7 +10,9 @@ use anyhow::Context;
 use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 use sha2::{Digest, Sha256};
 
 use super::content::{Content, Stamp};
@@ -241,9 +243,15 @@ pub(super) fn read_footer(
     let mut file = open(&path)?;
     let (size_bytes, footer) = footer_bytes(&mut file, &path)?;
     let end = size_bytes - TAIL_BYTES - footer.len() as u64;
+    // Nobody asks for them, and of many row groups and columns they take megabytes.
+    let options = ParquetMetaDataOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let metadata = guarded(&path, "the footer cannot be read", || {
         check_claims(&footer).map_err(ParquetError::General)?;
-        let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+        let metadata =
+            ParquetMetaDataReader::decode_metadata_with_options(&footer, Some(&options))?;
+        let metadata = Arc::new(metadata);
         check_columns(&metadata, end).map_err(ParquetError::General)?;
         ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
     })?;

@@ -225,7 +225,7 @@ fn what_is_no_safe_identity_is_refused_by_name() {
         ("zoned", "timestamp with time zone", "integer or text"),
         ("bytes", "bytea", "bytes::text"),
         ("span", "interval", "span::text"),
-        ("list", "integer[]", "integer or text"),
+        ("list", "integer[]", "to_json(list)::text"),
     ] {
         let source = format!("table = \"typed\"\nid_column = \"{column}\"");
         results.workspace.write("job.toml", job(&source, ""));
