@@ -102,7 +102,7 @@ fn describe(scaffold: &Scaffold) -> String {
     for (file, what) in files(scaffold) {
         let _ = writeln!(text, "    {file:<36}{what}");
     }
-    let is_numeric = |kind: &FeatureKind| matches!(kind, FeatureKind::Numeric { .. });
+    let is_numeric = |kind: &FeatureKind| matches!(kind, FeatureKind::Numeric(_));
     let numeric = scaffold.features.iter();
     let numeric = numeric
         .filter(|chosen| is_numeric(&chosen.feature.kind))

@@ -84,7 +84,7 @@ fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8
 fn numeric_columns(bundle: &Bundle, source: &QueueSource) -> BTreeSet<String> {
     let features = bundle.encoder.features().iter();
     let features = features
-        .filter(|feature| matches!(feature.kind, FeatureKind::Numeric { .. }))
+        .filter(|feature| matches!(feature.kind, FeatureKind::Numeric(_)))
         .map(|feature| feature.column.clone());
     let declared = source.columns.iter();
     let declared = declared

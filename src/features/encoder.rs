@@ -157,7 +157,7 @@ impl Rejection {
     /// Message of the dead letter: the class of the value, and what the bundle demands.
     pub fn message(&self, feature: &Feature) -> String {
         let (min, max) = match feature.kind {
-            FeatureKind::Numeric { min, max, .. } => (min, max),
+            FeatureKind::Numeric(scale) => (scale.min, scale.max),
             _ => (f64::NEG_INFINITY, f64::INFINITY),
         };
         match self.cause {

@@ -103,11 +103,10 @@ impl Queries {
 
     /// The query at `index`, and the items that it is not to be given, ascending.
     pub fn query(&self, index: usize) -> (u32, &[u32]) {
-        let begin = match index {
-            0 => 0,
-            index => self.ends[index - 1],
-        };
-        (self.rows[index], &self.excluded[begin..self.ends[index]])
+        (
+            self.rows[index],
+            &self.excluded[span(&self.ends, index..index + 1)],
+        )
     }
 
     /// Rows of the table of queries, for some neighbouring ones.
@@ -159,10 +158,15 @@ impl Tokens {
     }
 
     fn range(&self, texts: Range<usize>) -> Range<usize> {
-        let end_of = |text: usize| match text {
-            0 => 0,
-            text => self.ends[text - 1],
-        };
-        end_of(texts.start)..end_of(texts.end)
+        span(&self.ends, texts)
     }
+}
+
+/// Where neighbouring ones of `rows` lie, whose `ends` these are.
+fn span(ends: &[usize], rows: Range<usize>) -> Range<usize> {
+    let end_of = |row: usize| match row {
+        0 => 0,
+        row => ends[row - 1],
+    };
+    end_of(rows.start)..end_of(rows.end)
 }

@@ -89,24 +89,28 @@ pub struct Feature {
     pub kind: FeatureKind,
 }
 
+/// How a number is encoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Subtracted first.
+    pub mean: f64,
+    /// Divided by.
+    pub std: f64,
+    /// Smallest value in range; −∞ if there is no bound.
+    pub min: f64,
+    /// Largest value in range; +∞ if there is no bound.
+    pub max: f64,
+    /// Value of a missing one; `None` rejects the record.
+    pub fill: Option<f64>,
+    /// What happens beyond the range.
+    pub out_of_range: OutOfRange,
+}
+
 /// How a feature is encoded.
 #[derive(Clone, Debug)]
 pub enum FeatureKind {
     /// `(x - mean) / std` in f64, then cast to f32 once.
-    Numeric {
-        /// Subtracted first.
-        mean: f64,
-        /// Divided by.
-        std: f64,
-        /// Smallest value in range; −∞ if there is no bound.
-        min: f64,
-        /// Largest value in range; +∞ if there is no bound.
-        max: f64,
-        /// Value of a missing one; `None` rejects the record.
-        fill: Option<f64>,
-        /// What happens beyond the range.
-        out_of_range: OutOfRange,
-    },
+    Numeric(Scale),
     /// Row `i + 1` for `categories[i]`, row 0 for "other".
     Categorical {
         /// Known values.
@@ -133,7 +137,7 @@ impl FeatureKind {
     /// What a column of this kind is read for.
     pub fn purpose(&self) -> Purpose {
         match self {
-            FeatureKind::Numeric { .. } => Purpose::Numeric,
+            FeatureKind::Numeric(_) => Purpose::Numeric,
             FeatureKind::Categorical { .. } | FeatureKind::Query => Purpose::Categorical,
             FeatureKind::Text { .. } => Purpose::Text,
             FeatureKind::Items => Purpose::Items,
@@ -145,7 +149,7 @@ impl Feature {
     /// Number of inputs that the feature contributes to the model's input vector.
     pub fn width(&self) -> usize {
         match &self.kind {
-            FeatureKind::Numeric { .. } => 1,
+            FeatureKind::Numeric(_) => 1,
             FeatureKind::Categorical {
                 categories, dim: 0, ..
             } => categories.len() + 1,
@@ -198,14 +202,14 @@ impl FeatureSpec {
                     }
                     Missing::Reject => None,
                 };
-                Ok(FeatureKind::Numeric {
+                Ok(FeatureKind::Numeric(Scale {
                     mean,
                     std,
                     min,
                     max,
                     fill,
                     out_of_range: self.out_of_range.unwrap_or_default(),
-                })
+                }))
             }
             Kind::Categorical => {
                 for (key, present) in [

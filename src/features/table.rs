@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use super::encoder::{Cause, Encoded, Note, Rejection};
 use super::lookup::{LastDictionary, Lookup};
 use super::rows::{Rows, Table};
-use super::spec::{Feature, FeatureKind, OutOfRange, Unknown};
+use super::spec::{Feature, FeatureKind, OutOfRange, Scale, Unknown};
 use crate::error::Failure;
 
 /// Numbers of a matrix's part that is encoded at a time: 64 kB of them.
@@ -111,9 +111,9 @@ impl TableEncoder {
         let (mut dense_column, mut code_column) = (0, 0);
         for (index, (feature, column)) in self.features.iter().zip(columns).enumerate() {
             match &feature.kind {
-                FeatureKind::Numeric { .. } => {
+                FeatureKind::Numeric(scale) => {
                     let values = downcast::<Float64Array>(&column, &DataType::Float64)?;
-                    self.encode_numeric(index, values, first, dense_column, encoded);
+                    self.encode_numeric(index, scale, values, first, dense_column, encoded);
                 }
                 FeatureKind::Categorical { .. } => {
                     let codes = self.lookups[index].codes(&column, &mut dictionaries[index])?;
@@ -142,34 +142,16 @@ impl TableEncoder {
     fn encode_numeric(
         &self,
         index: usize,
+        scale: &Scale,
         values: &Float64Array,
         first: usize,
         at: usize,
         encoded: &mut Matrices,
     ) {
-        let FeatureKind::Numeric {
-            mean,
-            std,
-            min,
-            max,
-            fill,
-            out_of_range,
-        } = self.features[index].kind
-        else {
-            return;
-        };
-        let scale = Scale {
-            mean,
-            std,
-            min,
-            max,
-            fill,
-            out_of_range,
-        };
         for (row, &value) in values.values().iter().enumerate() {
             let cell = (first + row) * self.dense_width + at;
             // The common case: no NaN passes the comparisons.
-            if value >= min && value <= max && values.is_valid(row) {
+            if value >= scale.min && value <= scale.max && values.is_valid(row) {
                 let standardised = scale.standardise(value);
                 if standardised.is_finite() {
                     encoded.dense[cell] = standardised;
@@ -225,16 +207,6 @@ impl TableEncoder {
             }
         }
     }
-}
-
-/// How a numeric feature is encoded.
-struct Scale {
-    mean: f64,
-    std: f64,
-    min: f64,
-    max: f64,
-    fill: Option<f64>,
-    out_of_range: OutOfRange,
 }
 
 impl Scale {

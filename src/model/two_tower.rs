@@ -77,10 +77,10 @@ impl TwoTower {
         }
         let query_table = weights.take(QUERIES, &[queries, width])?;
         let item_table = numbers(&weights.take(ITEMS, &[items, width])?)?;
-        for (what, table) in [("query", &numbers(&query_table)?), ("item", &item_table)] {
+        for (name, table) in [(QUERIES, &numbers(&query_table)?), (ITEMS, &item_table)] {
             if let Some(place) = table.iter().position(|number| !number.is_finite()) {
                 return Err(Failure::config(format!(
-                    "tensor `{what}.embedding.weight`, row {}: a number is not finite",
+                    "tensor `{name}`, row {}: a number is not finite",
                     place / width
                 ))
                 .into());

@@ -339,7 +339,7 @@ fn expressions(names: &BTreeSet<String>) -> impl Iterator<Item = ColumnUse> {
 
 fn feature_type(kind: &FeatureKind) -> DataType {
     match kind {
-        FeatureKind::Numeric { .. } => DataType::Float64,
+        FeatureKind::Numeric(_) => DataType::Float64,
         _ => DataType::Utf8,
     }
 }

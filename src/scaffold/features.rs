@@ -7,7 +7,7 @@ use super::numbers::Numbers;
 use super::survey::{Column, Survey};
 use super::values::Values;
 use crate::error::Failure;
-use crate::features::spec::{Feature, FeatureKind, OutOfRange, Unknown};
+use crate::features::spec::{Feature, FeatureKind, OutOfRange, Scale, Unknown};
 use crate::report::text::grouped;
 
 /// Categories that a feature gets at most.
@@ -122,14 +122,14 @@ fn numeric(numbers: &Numbers) -> Result<(FeatureKind, Option<String>), String> {
     if numbers.missing > 0 {
         notes.push(format!("{} missing values", grouped(numbers.missing)));
     }
-    let kind = FeatureKind::Numeric {
+    let kind = FeatureKind::Numeric(Scale {
         mean,
         std,
         min,
         max,
         fill: Some(mean),
         out_of_range: OutOfRange::Clamp,
-    };
+    });
     Ok((kind, (!notes.is_empty()).then(|| notes.join("; "))))
 }
 

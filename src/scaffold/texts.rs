@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::quoted::{number, of_crontab, of_job, quoted};
 use super::{Chosen, Scaffold, UNTRAINED};
-use crate::features::spec::FeatureKind;
+use crate::features::spec::{FeatureKind, Scale};
 use crate::model::Task;
 use crate::report::text::grouped;
 
@@ -78,13 +78,13 @@ fn feature(chosen: &Chosen) -> String {
     }
     let _ = writeln!(text, "column = {}", quoted(&chosen.feature.column));
     match &chosen.feature.kind {
-        FeatureKind::Numeric {
+        FeatureKind::Numeric(Scale {
             mean,
             std,
             min,
             max,
             ..
-        } => {
+        }) => {
             text.push_str("kind = \"numeric\"\n");
             let keys = [("mean", mean), ("std", std), ("min", min), ("max", max)];
             for (key, value) in keys.into_iter().filter(|(_, value)| value.is_finite()) {

@@ -1,9 +1,9 @@
 //! Which columns a run reads, and as what type.
 //!
 //! Every use of a column (identity, numeric feature, categorical feature, SQL expression) has one
-//! canonical Arrow type (categories may stand in a dictionary of it), so that whoever reads a chunk meets few types, and files whose columns
-//! differ harmlessly (int32 here, int64 there) read alike. What would lose or change a value is
-//! refused by name before anything is claimed.
+//! canonical Arrow type (categories may stand in a dictionary of it), so that whoever reads a chunk
+//! meets few types, and files whose columns differ harmlessly (int32 here, int64 there) read alike.
+//! What would lose or change a value is refused by name before anything is claimed.
 
 use std::sync::Arc;
 
@@ -97,6 +97,11 @@ pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     }
 }
 
+/// Lists of text.
+pub(super) fn list_type() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+}
+
 fn items_type(stored: &DataType) -> Option<DataType> {
     match stored {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
@@ -104,8 +109,7 @@ fn items_type(stored: &DataType) -> Option<DataType> {
             if *item.data_type() != DataType::Null {
                 Purpose::Identity.read_as(item.data_type())?;
             }
-            let item = Field::new_list_field(DataType::Utf8, true);
-            Some(DataType::List(Arc::new(item)))
+            Some(list_type())
         }
         DataType::Null => Some(DataType::Null),
         stored => is_text(stored).then_some(DataType::Utf8),

@@ -98,7 +98,7 @@ proptest! {
 fn wide_layers_are_summed_in_a_fixed_order() {
     use candle_core::{Device, Tensor};
     use lamplighter::features::TableEncoder;
-    use lamplighter::features::spec::{Feature, OutOfRange};
+    use lamplighter::features::spec::{Feature, OutOfRange, Scale};
     use lamplighter::model::Activation;
     use lamplighter::model::kernels::{Kernels, Precision};
     use lamplighter::model::weights::Weights;
@@ -107,14 +107,14 @@ fn wide_layers_are_summed_in_a_fixed_order() {
     let features: Vec<Feature> = (0..inputs)
         .map(|index| Feature {
             column: format!("f{index}"),
-            kind: FeatureKind::Numeric {
+            kind: FeatureKind::Numeric(Scale {
                 mean: 0.0,
                 std: 1.0,
                 min: f64::NEG_INFINITY,
                 max: f64::INFINITY,
                 fill: None,
                 out_of_range: OutOfRange::Keep,
-            },
+            }),
         })
         .collect();
     let weight: Vec<f32> = (0..inputs)

@@ -41,21 +41,27 @@ impl Best {
     /// `excluded`, which ascend.
     pub(super) fn see(&mut self, scores: &[f32], first_item: usize, excluded: &[u32]) {
         for (block, scores) in scores.chunks(LANES).enumerate() {
-            let passes = |score: f32| score > self.floor || !score.is_finite();
             // All of them, without a branch, so that the compiler compares many at once.
-            if !scores.iter().fold(false, |any, &score| any | passes(score)) {
+            if !scores
+                .iter()
+                .fold(false, |any, &score| any | self.passes(score))
+            {
                 continue;
             }
             let first = first_item + block * LANES;
             for (index, &score) in scores.iter().enumerate() {
                 let item = (first + index) as u32;
                 // The floor rises meanwhile.
-                let passes = score > self.floor || !score.is_finite();
-                if passes && excluded.binary_search(&item).is_err() {
+                if self.passes(score) && excluded.binary_search(&item).is_err() {
                     self.take_in(score, item);
                 }
             }
         }
+    }
+
+    /// Whether a score has to be looked at: it may be among the best, or is not finite.
+    fn passes(&self, score: f32) -> bool {
+        score > self.floor || !score.is_finite()
     }
 
     fn take_in(&mut self, score: f32, item: u32) {

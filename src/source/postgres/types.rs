@@ -3,12 +3,10 @@
 //! Every column is cast, in the statement that reads it, to the one type whose binary form is
 //! decoded, so that a column which somebody alters meanwhile is never misread.
 
-use std::sync::Arc;
-
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::database::Identifier;
-use crate::source::columns::Purpose;
+use crate::source::columns::{Purpose, list_type};
 
 /// A column of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +87,7 @@ impl Stored {
     pub(super) fn read_as(self, purpose: Purpose) -> Option<DataType> {
         match self {
             // A list to whoever takes lists, and nothing to anybody else, text though it is on the way.
-            Self::Array => {
-                let item = Field::new_list_field(DataType::Utf8, true);
-                let list = DataType::List(Arc::new(item));
-                purpose.read_as(&list).map(|_| DataType::Utf8)
-            }
+            Self::Array => purpose.read_as(&list_type()).map(|_| DataType::Utf8),
             other => purpose.read_as(&other.data_type()),
         }
     }
