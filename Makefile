@@ -131,5 +131,7 @@ dist: ## the binary to ship: smaller and faster, takes several times longer to b
 	cargo build --profile dist $(LOCKED)
 	@ls -l $(TARGET)/dist/lamplighter
 
-fixtures: ## make data, models and golden files anew (needs Python 3.11 and the network)
+fixtures: ## make data, models, golden files and references anew (needs Python 3.11 and the network)
 	fixtures/train/make.sh
+	$(MAKE) build
+	LAMPLIGHTER=$(LAMPLIGHTER) fixtures/train/references.sh

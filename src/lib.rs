@@ -35,9 +35,10 @@
 //! | [`features`] | validation and encoding, as a bundle says |
 //! | [`model`] | bundles, weights, forward passes |
 //! | [`record`] | predictions, dead letters, and the hash of both |
-//! | [`monitor`] | statistics that merge |
+//! | [`monitor`] | statistics and profiles that merge, drift, metrics |
 //! | [`ledger`] | the tables that know what is done |
 //! | [`run`] | the order of events |
+//! | [`evaluation`] | what predictions were worth, once it is known what was true |
 //! | [`check`] | what would keep a run from succeeding, found before it begins |
 //! | [`report`] | what happened, for people and programs |
 //! | [`status`] | how all jobs are, and which dates are missing |
@@ -75,6 +76,7 @@ pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod error;
+pub mod evaluation;
 pub mod fault;
 pub mod features;
 pub mod interrupt;

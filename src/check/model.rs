@@ -1,10 +1,5 @@
 //! The bundle, and whether it gives what its maker's framework gave.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
-
-use anyhow::Context;
 use bytesize::ByteSize;
 
 use super::{Group, List, Looked, Request, Section, count, setting};
@@ -12,10 +7,9 @@ use crate::error::Failure;
 use crate::job::{Job, ModelReference};
 use crate::model::vectors::TEST_VECTORS;
 use crate::model::{Bundle, Head, TestVectors};
+use crate::monitor::Reference;
 use crate::run::memory;
 use crate::run::probe::score_columns;
-
-const REFERENCE: &str = "reference.json";
 
 /// Returns the bundle, as a run of the job would load it.
 pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
@@ -26,7 +20,7 @@ pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
         digest: None,
         ..model.clone()
     });
-    let Some(bundle) = section.settle("bundle", loaded) else {
+    let Some(mut bundle) = section.settle("bundle", loaded) else {
         for item in ["digest", "test vectors", "reference profile"] {
             section.not_looked_at(item, "bundle");
         }
@@ -62,7 +56,11 @@ pub(super) fn look(request: &Request<'_>, list: &mut List) -> Option<Bundle> {
         }
     }
     look_at_vectors(request, &bundle, &mut section);
-    look_at_reference(&model.bundle, &mut section);
+    let is_usable = look_at_reference(&bundle, &mut section);
+    if !is_usable {
+        // It keeps nothing else from being looked at.
+        bundle.reference = None;
+    }
     Some(bundle)
 }
 
@@ -122,33 +120,31 @@ fn look_at_vectors(request: &Request<'_>, bundle: &Bundle, section: &mut Section
     }
 }
 
-fn look_at_reference(directory: &Path, section: &mut Section<'_>) {
+/// Returns whether a run could begin with it, or without one.
+fn look_at_reference(bundle: &Bundle, section: &mut Section<'_>) -> bool {
     const ITEM: &str = "reference profile";
-    let path = directory.join(REFERENCE);
-    let shown = path.display();
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return section.not_set_up(
+    let Some(reference) = section.settle(ITEM, Reference::of(bundle).map_err(Into::into)) else {
+        return false;
+    };
+    match reference {
+        Some(reference) => {
+            let records = count(reference.profile.records, "record");
+            let metrics = count(reference.baseline.len() as u64, "metric");
+            section.passed(
                 ITEM,
-                "nothing to compare a night's data with",
-                format!("write {shown}"),
+                format!(
+                    "of {records}, trained on {}, {metrics}",
+                    reference.trained_at
+                ),
             );
         }
-        read => read.with_context(|| format!("cannot read {shown}")),
-    };
-    let parsed = text.and_then(|text| {
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&text).map_err(
-            |error| {
-                Failure::config(format!("{shown} is no JSON object: {error}"))
-                    .hint(format!("write {shown} again, or remove it"))
-                    .into()
-            },
-        )
-    });
-    if let Some(reference) = section.settle(ITEM, parsed) {
-        let keys: Vec<&str> = reference.keys().map(String::as_str).collect();
-        section.passed(ITEM, format!("{REFERENCE} with {}", keys.join(", ")));
+        None => section.not_set_up(
+            ITEM,
+            "nothing to compare a night's data with",
+            "lamplighter model profile BUNDLE --data TRAINING_DATA",
+        ),
     }
+    true
 }
 
 /// What a run would have in memory, in bytes.

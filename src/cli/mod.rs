@@ -30,7 +30,7 @@ pub use db::DbCommand;
 pub use dead_letters::{DeadLettersCommand, DeadLettersOptions, ExportOptions, RetryOptions};
 pub use init::{InitOptions, Task};
 pub use man::{ManOptions, pages};
-pub use model::{HuggingFaceOptions, ImportCommand, ModelCommand};
+pub use model::{HuggingFaceOptions, ImportCommand, ModelCommand, ProfileOptions};
 pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
 pub use records::{EraseOptions, IdsOptions, RecordsCommand};
@@ -196,6 +196,28 @@ Examples:
   lamplighter report
   lamplighter report flight-delay@2026-11-23#1 --format json")]
     Report(ReportOptions),
+    /// Tell how far a run's data and predictions are from the training data, or from another run
+    #[command(after_help = "\
+Measures: population stability index (PSI), as it is and without what chance makes of few records;
+Jensen-Shannon distance; of numbers the Kolmogorov-Smirnov statistic and the Wasserstein distance by
+the standard deviation; of categories Cramer's V and the greatest change of a share. [drift] of the
+job file says from which difference on a column has drifted.
+
+Examples:
+  lamplighter drift jobs/flight-delay.toml
+  lamplighter drift jobs/flight-delay.toml flight-delay@2026-11-23#1 --format json
+  lamplighter drift jobs/flight-delay.toml --against flight-delay@2026-11-16#1")]
+    Drift(DriftOptions),
+    /// Hold the predictions that consumers see against what was true
+    #[command(after_help = "\
+Ground truth is kept: a later delivery adds to it, and replaces what it says of the same records. Each
+prediction counts for the version that made it. [ground_truth] of the job file names the columns.
+
+Examples:
+  lamplighter evaluate jobs/flight-delay.toml --ground-truth fixtures/ground-truth/flights.parquet
+  lamplighter evaluate jobs/flight-delay.toml --ground-truth checked.parquet --corrections
+  lamplighter evaluate jobs/flight-delay.toml --format json")]
+    Evaluate(EvaluateOptions),
     /// Look at records that could not be scored
     #[command(subcommand, after_help = "Example:\n  lamplighter dead-letters list")]
     DeadLetters(DeadLettersCommand),
@@ -254,6 +276,33 @@ pub struct JobOptions {
 pub struct ReportOptions {
     /// job@date#generation, or a job for its newest run [default: the newest run]
     pub run: Option<String>,
+}
+
+/// Options of `drift`.
+#[derive(Args)]
+pub struct DriftOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// job@date#generation [default: the job's newest finished run]
+    pub run: Option<String>,
+    /// Another run to hold it against [default: the bundle's reference.json]
+    #[arg(long, value_name = "RUN")]
+    pub against: Option<String>,
+}
+
+/// Options of `evaluate`.
+#[derive(Args)]
+pub struct EvaluateOptions {
+    /// Which job.
+    #[command(flatten)]
+    pub job: JobOptions,
+    /// Parquet files to take ground truth from [default: [ground_truth] path or table, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub ground_truth: Option<String>,
+    /// It is what people have corrected by hand, and kept apart from what happened
+    #[arg(long)]
+    pub corrections: bool,
 }
 
 /// Options of the process that scores single shards. It is started by other processes only.

@@ -13,6 +13,43 @@ pub enum ModelCommand {
         after_help = "Example:\n  lamplighter model import hf distilbert --column review"
     )]
     Import(ImportCommand),
+    /// Write a bundle's reference.json: what the data looks like that it was trained on
+    #[command(after_help = "\
+Runs are held against it: `report` and `drift` tell which columns and predictions have drifted. With
+the ground truth of the data it also holds the model's metrics, which `evaluate` compares with.
+
+DATA is one or more Parquet files with the columns that the model takes; quote a pattern. What a job
+filters or computes is filtered and computed here as well if --job names it.
+
+Examples:
+  lamplighter model profile bundle --data train.parquet --id-column flight_id
+  lamplighter model profile bundle --data 'train*.parquet' --job jobs/flight-delay.toml")]
+    Profile(ProfileOptions),
+}
+
+/// Options of `model profile`.
+#[derive(Args)]
+pub struct ProfileOptions {
+    /// The bundle
+    pub bundle: PathBuf,
+    /// The data that the model was trained on: Parquet files
+    #[arg(long)]
+    pub data: String,
+    /// The job whose id column, filter and transform are used
+    #[arg(long, value_name = "JOB")]
+    pub job: Option<PathBuf>,
+    /// Column that names the records [default: the job's, or id]
+    #[arg(long, value_name = "COLUMN")]
+    pub id_column: Option<String>,
+    /// Parquet files with what was true of these records: makes the model's metrics part of the reference
+    #[arg(long, value_name = "FILE")]
+    pub ground_truth: Option<String>,
+    /// Column of what was true [default: the job's [ground_truth] column]
+    #[arg(long, value_name = "COLUMN")]
+    pub truth_column: Option<String>,
+    /// The day on which the model was trained [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub trained_at: Option<String>,
 }
 
 /// Subcommands of `model import`.

@@ -5,11 +5,14 @@ mod check;
 pub mod completions;
 pub mod db;
 pub mod dead_letters;
+pub mod drift;
+pub mod evaluate;
 pub mod init;
 mod isolated_worker;
 pub mod man;
 pub mod model;
 pub mod plan;
+mod profile;
 mod prune;
 pub mod queue;
 pub mod records;
@@ -67,6 +70,8 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Check(options) => check::run(&options, invocation),
         Command::Runs(command) => runs::run(&command, invocation),
         Command::Report(options) => report::run(&options, invocation),
+        Command::Drift(options) => drift::run(&options, invocation),
+        Command::Evaluate(options) => evaluate::run(&options, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
         Command::Model(command) => model::run(&command, invocation),

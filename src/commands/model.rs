@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::json;
 
-use super::Invocation;
+use super::{Invocation, profile};
 use crate::cli::{HuggingFaceOptions, ImportCommand, ModelCommand};
 use crate::error::{Class, Failure};
 use crate::job::ModelReference;
@@ -23,6 +23,7 @@ const MODEL_TOML: &str = "model.toml";
 pub fn run(command: &ModelCommand, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
     match command {
         ModelCommand::Import(ImportCommand::Hf(options)) => import(options, invocation),
+        ModelCommand::Profile(options) => profile::run(options, invocation),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Invocation, current, find_run, look, tell_pruned};
 use crate::cli::ReportOptions;
 use crate::error::{Class, Failure};
+use crate::ledger::{EvaluationRow, Publication};
 use crate::report::text;
 
 /// Runs the command.
@@ -10,10 +11,11 @@ use crate::report::text;
 /// # Errors
 /// There is no such run, or it is not finished (64); the database's.
 pub fn run(options: &ReportOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8> {
-    let (run, stored) = look(invocation, |ledger| {
+    let (run, stored, evaluations) = look(invocation, |ledger| {
         let run = find_run(ledger, options.run.as_deref())?;
         let stored = ledger.report(run.run_id)?;
-        Ok((run, stored))
+        let evaluations = ledger.evaluations_of_date(&run.job, &run.logical_date)?;
+        Ok((run, stored, evaluations))
     })?;
     let stored = stored.ok_or_else(|| {
         if let Some(at) = &run.report_pruned_at {
@@ -34,7 +36,11 @@ pub fn run(options: &ReportOptions, invocation: &Invocation<'_>) -> anyhow::Resu
         .hint("a run has a report once it is finished; `lamplighter runs show` tells how far it is")
     })?;
     tell_pruned(&run);
-    let report = current(serde_json::from_str(&stored)?, &run);
+    let mut report = current(serde_json::from_str(&stored)?, &run);
+    if run.publication == Publication::Published {
+        let is_of_run = |row: &EvaluationRow| row.model_version == run.model_version;
+        report.evaluation = evaluations.into_iter().filter(is_of_run).collect();
+    }
     invocation
         .terminal
         .print_either(&report, || text::render(&report))?;

@@ -67,9 +67,16 @@ pub struct Encoded {
     /// For each row, why it is rejected.
     pub rejections: Vec<Option<Rejection>>,
     pub(super) notes: Vec<(u32, u32, Note)>,
+    /// For each categorical feature of a table, the codes of all rows; for the others none.
+    pub(super) codes: Vec<Vec<u32>>,
 }
 
 impl Encoded {
+    /// The codes of all rows of a categorical feature: 0 is "other"; of other features there are none.
+    pub fn codes(&self, feature: usize) -> &[u32] {
+        self.codes.get(feature).map_or(&[], Vec::as_slice)
+    }
+
     /// What happened to values: `(row, feature, note)`, in no particular order.
     pub fn notes(&self) -> impl Iterator<Item = (usize, usize, Note)> {
         self.notes

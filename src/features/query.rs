@@ -106,6 +106,7 @@ impl QueryEncoder {
             rows: Rows::Queries(queries),
             rejections,
             notes: Vec::new(),
+            codes: Vec::new(),
         })
     }
 }

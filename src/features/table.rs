@@ -83,6 +83,7 @@ impl TableEncoder {
             codes: vec![0; rows * self.code_width],
             rejections: vec![None; rows],
             notes: Vec::new(),
+            category_codes: vec![Vec::new(); self.features.len()],
         };
         let width = (self.dense_width + self.code_width).max(1);
         let tile_rows = (NUMBERS_OF_A_TILE / width).max(ROWS_OF_A_TILE);
@@ -97,6 +98,7 @@ impl TableEncoder {
             rows: Rows::Table(rows),
             rejections: encoded.rejections,
             notes: encoded.notes,
+            codes: encoded.category_codes,
         })
     }
 
@@ -183,6 +185,8 @@ impl TableEncoder {
         let FeatureKind::Categorical { dim, unknown, .. } = self.features[index].kind else {
             return;
         };
+        let all = codes.iter().map(|code| code.unwrap_or(0));
+        encoded.category_codes[index].extend(all);
         for (row, &code) in codes.iter().enumerate() {
             let code = match (code, unknown) {
                 (Some(code), _) => code,
@@ -256,6 +260,7 @@ struct Matrices {
     codes: Vec<u32>,
     rejections: Vec<Option<Rejection>>,
     notes: Vec<(u32, u32, Note)>,
+    category_codes: Vec<Vec<u32>>,
 }
 
 impl Matrices {

@@ -124,6 +124,13 @@ impl TextEncoder {
         Ok((size(ids), size(types)))
     }
 
+    /// The token that stands for what the tokenizer does not know, if it has one.
+    pub fn unknown_token(&self) -> Option<u32> {
+        ["[UNK]", "<unk>"]
+            .iter()
+            .find_map(|token| self.tokenizer.token_to_id(token))
+    }
+
     /// About what a text takes until it is scored, in bytes: nobody knows before; few are of the
     /// greatest length.
     pub(super) fn bytes_per_text(&self) -> usize {
@@ -158,6 +165,7 @@ impl TextEncoder {
             rows: Rows::Tokens(tokens),
             rejections,
             notes,
+            codes: Vec::new(),
         })
     }
 

@@ -11,6 +11,8 @@ mod check;
 mod cost;
 mod crontab;
 mod document;
+mod drift;
+mod ground_truth;
 mod load;
 mod logical_date;
 mod places;
@@ -27,10 +29,14 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use places::Places;
 use spec::JobSpec;
 
 pub use cost::Cost;
+pub use drift::{DriftRules, RetrainRules, Thresholds};
+pub use ground_truth::GroundTruth;
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
 pub use retention::Retention;
@@ -90,6 +96,10 @@ pub struct Job {
     pub retention: Retention,
     /// What the machine costs, if it is known.
     pub cost: Option<Cost>,
+    /// From which difference on data has drifted, and when the model is to be trained anew.
+    pub drift: DriftRules,
+    /// Where it is told what was true.
+    pub ground_truth: GroundTruth,
 }
 
 /// The model as the job names it.
@@ -142,6 +152,32 @@ impl Job {
         let (spec, places) = load::load(path, options)?;
         resolve(spec, &places)
     }
+
+    /// A job that scores the Parquet files at `data` with a bundle, all else being as if it were not said.
+    ///
+    /// Fails with Config (78) if a value can not be one of a job.
+    pub fn of_data(bundle: &Path, data: &str, id_column: &str) -> Result<Self, Failure> {
+        let document = toml::Table::from_iter([
+            section("job", [("name", "data")]),
+            section(
+                "source",
+                [
+                    ("kind", "parquet"),
+                    ("path", data),
+                    ("id_column", id_column),
+                ],
+            ),
+            section("model", [("bundle", &bundle.to_string_lossy())]),
+        ]);
+        let spec = JobSpec::deserialize(document)
+            .map_err(|error| Failure::internal(format!("a job of data: {error}")))?;
+        resolve(spec, &Places::new("the command line"))
+    }
+}
+
+fn section<const KEYS: usize>(name: &str, entries: [(&str, &str); KEYS]) -> (String, toml::Value) {
+    let entries = entries.map(|(key, value)| (key.to_owned(), value.into()));
+    (name.to_owned(), toml::Table::from_iter(entries).into())
 }
 
 fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
@@ -155,6 +191,8 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         sink,
         retention,
         cost,
+        drift,
+        ground_truth,
     } = spec;
 
     if !is_name(&job.name) {
@@ -240,6 +278,8 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         sink,
         retention: retention::resolve(&retention, places)?,
         cost: cost::resolve(cost, places)?,
+        drift: drift::resolve(drift, places)?,
+        ground_truth: ground_truth::resolve(ground_truth, places)?,
     })
 }
 

@@ -42,6 +42,11 @@ pub struct JobSpec {
     pub retention: RetentionSection,
     /// What the machine costs.
     pub cost: Option<CostSection>,
+    /// From which difference on data has drifted, and when the model is to be trained anew.
+    #[serde(default)]
+    pub drift: DriftSection,
+    /// Where it is told what was true.
+    pub ground_truth: Option<GroundTruthSection>,
 }
 
 /// `[job]`
@@ -392,4 +397,87 @@ pub struct CostSection {
 
 fn dollars() -> String {
     "USD".to_owned()
+}
+
+/// `[drift]`
+#[derive(PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DriftSection {
+    /// Whether runs count what their records and predictions look like. Default true.
+    pub profile: bool,
+    /// Population stability index from which on a column or output has drifted moderately. Default 0.1.
+    pub psi_moderate: f64,
+    /// From which on it has drifted significantly. Default 0.25.
+    pub psi_significant: f64,
+    /// Change of the share of missing values, from 0 to 1, that is told. Default 0.05.
+    pub missing: f64,
+    /// Share from which on a category is told that the reference does not have. Default 0.01.
+    pub new_category: f64,
+    /// Share in the reference from which on a category is told that has vanished. Default 0.005.
+    pub vanished_category: f64,
+    /// Jensen–Shannon distance that is told. Default: none.
+    pub jensen_shannon: Option<f64>,
+    /// Wasserstein distance, by the reference's standard deviation, that is told. Default: none.
+    pub wasserstein: Option<f64>,
+    /// Kolmogorov–Smirnov statistic that is told. Default: none.
+    pub kolmogorov_smirnov: Option<f64>,
+    /// Cramér's V that is told. Default: none.
+    pub cramers_v: Option<f64>,
+    /// Greatest change of a category's share that is told. Default: none.
+    pub l_infinity: Option<f64>,
+    /// Columns and outputs that may drift untold. Default: none.
+    pub ignore: Vec<String>,
+    /// Recommend to train anew when the model is older. Default: none.
+    pub max_model_age_days: Option<u64>,
+    /// The same when a greater share of the input columns, from 0 to 1, has drifted. Default: none.
+    pub max_drifted_share: Option<f64>,
+    /// The metric for `max_metric_loss`. Default: that of the task.
+    pub metric: Option<String>,
+    /// The same when the metric is worse than the bundle's baseline by more. Default: none.
+    pub max_metric_loss: Option<f64>,
+    /// The same when so many records have got their ground truth since the training. Default: none.
+    pub new_ground_truth: Option<u64>,
+}
+
+impl Default for DriftSection {
+    fn default() -> Self {
+        Self {
+            profile: true,
+            psi_moderate: 0.1,
+            psi_significant: 0.25,
+            missing: 0.05,
+            new_category: 0.01,
+            vanished_category: 0.005,
+            jensen_shannon: None,
+            wasserstein: None,
+            kolmogorov_smirnov: None,
+            cramers_v: None,
+            l_infinity: None,
+            ignore: Vec::new(),
+            max_model_age_days: None,
+            max_drifted_share: None,
+            metric: None,
+            max_metric_loss: None,
+            new_ground_truth: None,
+        }
+    }
+}
+
+/// `[ground_truth]`
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroundTruthSection {
+    /// Parquet files: a path or a pattern. Default: those of `--ground-truth`.
+    pub path: Option<String>,
+    /// A table or view of Postgres instead, in the database of the results. Default: none.
+    pub table: Option<String>,
+    /// Column of the record's id. Default: `[source] id_column`.
+    pub id_column: Option<String>,
+    /// Column of what was true: the class, the number, or the list of relevant items. Required.
+    pub column: Option<String>,
+    /// Column of the logical date whose prediction it is about; without one it is about those of all dates.
+    /// Default: none.
+    pub date_column: Option<String>,
+    /// Column whose values predictions are also judged by separately. Default: none.
+    pub by: Option<String>,
 }

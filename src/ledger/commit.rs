@@ -79,6 +79,7 @@ impl Ledger {
                 (commit.filtered as i64).into(),
                 (&commit.output_hash).into(),
                 (&commit.stats).into(),
+                commit.profile.as_deref().into(),
             ];
             ledger.execute(statement!("complete_shard"), &values)?;
             Ok(Committed::Yes)

@@ -124,7 +124,7 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Erases the ids from the queue, whatever became of its rows.
+    /// Erases the ids from the queue, whatever became of its rows, and from the ground truth.
     pub fn erase_from_queue(
         &mut self,
         erasure: &Erasure,
@@ -145,6 +145,8 @@ impl Ledger {
                 for (id, run_id) in &rows {
                     ledger.leave_tombstone(&key.token(id), "queue", *run_id)?;
                 }
+                // What was true of a record goes with it; the metrics stay.
+                ledger.execute(statement!("erase_ground_truth"), &[(&list).into()])?;
                 Ok(rows)
             })?;
             erased.queue += ids.len() as u64;

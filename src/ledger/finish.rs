@@ -97,6 +97,9 @@ impl Ledger {
             (&finish.report).into(),
         ];
         self.execute(statement!("insert_report"), &values)?;
+        if let Some(monitoring) = &finish.monitoring {
+            self.insert_monitoring(run_id, monitoring)?;
+        }
         Ok(())
     }
 

@@ -317,6 +317,8 @@ impl Ledger {
             for statement in [
                 statement!("keep_generation"),
                 statement!("prune_report"),
+                statement!("prune_profile"),
+                statement!("prune_drift"),
                 statement!("prune_attempts"),
                 statement!("prune_run"),
             ] {
@@ -375,6 +377,7 @@ impl Ledger {
         let doing = format!("cannot prune {}", run.name());
         // First, so that what is half gone is said to be.
         self.change(statement!("profiles_pruned"), &[run.run_id.into()], &doing)?;
+        self.change(statement!("prune_profile"), &[run.run_id.into()], &doing)?;
         self.in_steps(run, statement!("prune_profiles"), SHARDS_AT_ONCE, proceed)
     }
 

@@ -7,7 +7,7 @@ use crate::error::Failure;
 
 /// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
 /// or change a prediction, a dead letter or a report.
-pub(super) const RUNNER: [(&str, &str); 12] = [
+pub(super) const RUNNER: [(&str, &str); 16] = [
     ("jobs", "SELECT, INSERT, UPDATE"),
     ("runs", "SELECT, INSERT, UPDATE"),
     ("run_attempts", "SELECT, INSERT, UPDATE"),
@@ -17,6 +17,10 @@ pub(super) const RUNNER: [(&str, &str); 12] = [
     ("reports", "SELECT, INSERT"),
     ("publications", "SELECT, INSERT, DELETE"),
     ("queue", "SELECT, INSERT, UPDATE, DELETE"),
+    ("profiles", "SELECT, INSERT"),
+    ("drift", "SELECT, INSERT"),
+    ("ground_truth", "SELECT, INSERT, UPDATE"),
+    ("evaluations", "SELECT, INSERT, DELETE"),
     ("tombstones", "SELECT"),
     ("pruned_generations", "SELECT"),
     ("_sqlx_migrations", "SELECT"),
@@ -24,7 +28,7 @@ pub(super) const RUNNER: [(&str, &str); 12] = [
 
 /// What the custodian may do, who prunes and erases: delete, and keep what is left provable. It may
 /// neither add nor change a prediction, a dead letter or a publication, nor delete a tombstone.
-const CUSTODIAN: [(&str, &str); 11] = [
+const CUSTODIAN: [(&str, &str); 14] = [
     (
         "runs",
         "SELECT, DELETE, UPDATE (predicted, dead_letters, duplicates, erased, output_hash, identity, \
@@ -40,14 +44,18 @@ const CUSTODIAN: [(&str, &str); 11] = [
     ("dead_letters", "SELECT, DELETE"),
     ("reports", "SELECT, DELETE, UPDATE (report)"),
     ("publications", "SELECT"),
+    ("profiles", "SELECT, DELETE"),
+    ("drift", "SELECT, DELETE"),
+    ("ground_truth", "SELECT, DELETE"),
     ("queue", "SELECT, DELETE"),
     ("tombstones", "SELECT, INSERT"),
     ("pruned_generations", "SELECT, INSERT, UPDATE"),
     ("_sqlx_migrations", "SELECT"),
 ];
 
-/// What whoever reads results may look at: not the queue, whose payloads may be personal data.
-const READER: [&str; 13] = [
+/// What whoever reads results may look at: not the queue and the ground truth, which may be
+/// personal data.
+const READER: [&str; 16] = [
     "jobs",
     "runs",
     "run_attempts",
@@ -56,6 +64,9 @@ const READER: [&str; 13] = [
     "dead_letters",
     "reports",
     "publications",
+    "profiles",
+    "drift",
+    "evaluations",
     "tombstones",
     "pruned_generations",
     "predictions_by_date",

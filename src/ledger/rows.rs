@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::monitoring::Monitoring;
 use crate::database::EncodedRows;
 use crate::error::{Class, Failure};
 use crate::record::DeadLetter;
@@ -327,6 +328,8 @@ pub struct ShardCommit {
     pub output_hash: String,
     /// [`crate::monitor::ShardStats`] as JSON.
     pub stats: String,
+    /// [`crate::monitor::profile::ShardProfile`] as it is stored, if there is one.
+    pub profile: Option<Vec<u8>>,
 }
 
 /// A run's counts, from its rows.
@@ -379,6 +382,8 @@ pub struct Finish {
     pub peak_memory_bytes: Option<u64>,
     /// The report as JSON.
     pub report: String,
+    /// What it leaves for whoever watches data and model; `None` if no shard left a profile.
+    pub monitoring: Option<Monitoring>,
 }
 
 /// A process that worked on a run.

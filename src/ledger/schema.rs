@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 6] = [
+const MIGRATIONS: [Statement; 7] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -52,6 +52,11 @@ const MIGRATIONS: [Statement; 6] = [
         name: "pruned dates",
         sqlite: include_str!("migrations/sqlite/0006_pruned_dates.sql"),
         postgres: include_str!("migrations/postgres/0006_pruned_dates.sql"),
+    },
+    Statement {
+        name: "monitoring",
+        sqlite: include_str!("migrations/sqlite/0007_monitoring.sql"),
+        postgres: include_str!("migrations/postgres/0007_monitoring.sql"),
     },
 ];
 

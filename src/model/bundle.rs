@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use self::build::Parts;
 use self::files::Files;
+pub use self::files::REFERENCE;
 use super::bert::Pooling;
 use super::kernels::Activation;
 use super::network::{Capacity, Network};
@@ -137,8 +138,10 @@ pub struct Bundle {
     pub name: String,
     /// Version of the model.
     pub version: String,
-    /// `sha256:` and the hexadecimal digest over names and contents of all files.
+    /// `sha256:` and the hexadecimal digest over names and contents of all files but the reference.
     pub digest: String,
+    /// What the training data looked like: the content of `reference.json`, if there is one.
+    pub reference: Option<Vec<u8>>,
     /// What the model predicts.
     pub task: Task,
     /// Validation and encoding.
@@ -201,12 +204,14 @@ impl Bundle {
         )?;
         let parts = Parts::build(&spec, &files, weights, reference);
         let parts = parts.with_context(|| shown.clone())?;
-        Self::of(spec, digest, parts, reference).with_context(|| shown)
+        let profile = files.reference();
+        Self::of(spec, digest, profile, parts, reference).with_context(|| shown)
     }
 
     fn of(
         spec: BundleSpec,
         digest: String,
+        profile: Option<Vec<u8>>,
         parts: Parts,
         reference: &ModelReference,
     ) -> anyhow::Result<Self> {
@@ -223,6 +228,7 @@ impl Bundle {
             name: spec.model.name,
             version: spec.model.version,
             digest,
+            reference: profile,
             task: spec.model.task,
             encoder: parts.encoder,
             network: parts.network,

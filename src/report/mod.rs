@@ -3,6 +3,8 @@
 //! A [`RunReport`] is made once, when a run is finished, from the ledger's rows and the shards'
 //! statistics, and stored in the ledger as JSON. [`text`] is its face at a terminal.
 
+pub mod drift;
+pub mod evaluation;
 pub mod resources;
 pub mod text;
 
@@ -10,7 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::DeadLetterCount;
+use crate::ledger::{DeadLetterCount, EvaluationRow};
+use crate::monitor::Drift;
 use crate::monitor::stats::{ColumnNotes, StageSeconds, Summary};
 
 pub use resources::Resources;
@@ -50,6 +53,16 @@ pub struct RunReport {
     pub columns: BTreeMap<String, ColumnNotes>,
     /// What the model said.
     pub outputs: OutputDistribution,
+    /// How far data and predictions are from those that the model was trained on, if the bundle says what
+    /// these looked like.
+    #[serde(default)]
+    pub drift: Option<Drift>,
+    /// How the model has aged, if the bundle says when it was trained.
+    #[serde(default)]
+    pub decay: Option<Decay>,
+    /// What the predictions of the date were worth, by the ground truth that is there by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluation: Vec<EvaluationRow>,
     /// How long it took.
     pub timing: Timing,
     /// What the finishing process used.
@@ -188,6 +201,36 @@ pub struct OutputDistribution {
     pub scores: Option<Summary>,
     /// Values, for regression.
     pub values: Option<Summary>,
+}
+
+/// How a model has aged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Decay {
+    /// The day on which it was trained.
+    pub trained_at: String,
+    /// Days since.
+    pub model_age_days: Option<i64>,
+    /// Records whose ground truth came since.
+    pub ground_truth_since_training: u64,
+    /// The metric that is watched.
+    pub metric: Option<String>,
+    /// Its value on the data that the model was trained on.
+    pub baseline: Option<f64>,
+    /// Its values by date, the newest last.
+    pub history: Vec<DatedMetric>,
+    /// Why the model is to be trained anew; empty if it is not.
+    pub retrain: Vec<String>,
+}
+
+/// A metric for one date.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DatedMetric {
+    /// The date.
+    pub logical_date: String,
+    /// The value; `None` if it is not defined.
+    pub value: Option<f64>,
+    /// Records that it is of.
+    pub records: u64,
 }
 
 /// How long a run took.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use bytesize::ByteSize;
 
-use super::RunReport;
+use super::{RunReport, drift, evaluation};
 use crate::monitor::stats::Summary;
 use crate::printable::one_line;
 
@@ -48,6 +48,18 @@ fn write_report(out: &mut String, report: &RunReport) -> fmt::Result {
     write_identity(out, report)?;
     write_records(out, report)?;
     write_outputs(out, report)?;
+    if let Some(drift) = &report.drift {
+        section(out, "drift")?;
+        drift::write_summary(out, drift, LONGEST_LIST)?;
+    }
+    if let Some(decay) = &report.decay {
+        section(out, "age of the model")?;
+        evaluation::write_decay(out, decay)?;
+    }
+    if !report.evaluation.is_empty() {
+        section(out, "ground truth")?;
+        evaluation::write_metrics(out, &report.evaluation)?;
+    }
     write_timing(out, report)
 }
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::decay::decay;
 use super::dispatcher::given_up;
 use super::pipeline::Share;
 use super::tolerance::{Tolerance, worst};
-use super::{Prepared, Settings};
+use super::{Prepared, Settings, monitoring as watch};
 use crate::database::jittered;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
@@ -16,11 +17,11 @@ use crate::job::Cost;
 use crate::ledger::{
     DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, ShardRow, State, Totals,
 };
-use crate::monitor::ShardStats;
+use crate::monitor::{Drift, ShardStats};
 use crate::record::{DUPLICATE_ID, run_hash};
 use crate::report::{
-    CostOfRun, Counts, Ending, ModelIdentity, OutputDistribution, RetryOf, RunReport, Timing,
-    Verdict, resources,
+    CostOfRun, Counts, Decay, Ending, ModelIdentity, OutputDistribution, RetryOf, RunReport,
+    Timing, Verdict, resources,
 };
 
 /// What the finishing process knows of its own course.
@@ -119,6 +120,22 @@ fn conclude(
             .iter()
             .filter_map(|shard| shard.output_hash.as_deref()),
     );
+    let profile = watch::profile(ledger, run, prepared)?;
+    let drift = profile
+        .as_ref()
+        .and_then(|profile| watch::drift(profile, prepared));
+    let monitoring = watch::rows(profile.as_ref(), drift.as_ref())?;
+    let decay = match &prepared.reference {
+        Some(reference) => Some(decay(
+            ledger,
+            &run.job,
+            &prepared.bundle,
+            reference,
+            &prepared.drift.retrain,
+            drift.as_ref(),
+        )?),
+        None => None,
+    };
     let report = report(
         ledger,
         run,
@@ -129,6 +146,8 @@ fn conclude(
             dead_letters,
             shards: shards.len() as u64,
             ending,
+            drift,
+            decay,
         },
     )?;
     let publication = match report.outcome.verdict {
@@ -146,6 +165,7 @@ fn conclude(
         records_per_second: report.timing.records_per_second,
         peak_memory_bytes: report.resources.peak_memory_bytes,
         report: serde_json::to_string(&report)?,
+        monitoring,
     };
     let outcome = Outcome {
         exit_code: report.outcome.exit_code,
@@ -196,6 +216,8 @@ pub fn so_far(
             dead_letters,
             shards: shards.len() as u64,
             ending,
+            drift: None,
+            decay: None,
         },
     )?;
     Ok(Outcome { report, exit_code })
@@ -207,6 +229,8 @@ struct Facts {
     dead_letters: Vec<DeadLetterCount>,
     shards: u64,
     ending: Ending,
+    drift: Option<Drift>,
+    decay: Option<Decay>,
 }
 
 fn report(
@@ -268,6 +292,9 @@ fn report(
             amount: cost.of(course.begun.elapsed().as_secs_f64()),
             currency: cost.currency.clone(),
         }),
+        drift: facts.drift,
+        decay: facts.decay,
+        evaluation: Vec::new(),
         outcome: facts.ending,
         lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
     })

@@ -23,6 +23,15 @@ const SMALLEST_CHUNK_ROWS: u64 = 256;
 /// Threads that commit to one database: more wait for each other.
 const MOST_COMMITTERS: usize = 2;
 
+/// So many threads; of 0 one per core that the process may use, by CPU affinity and the quota of control
+/// groups.
+pub fn worker_threads(wanted: usize) -> usize {
+    match wanted {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        wanted => wanted,
+    }
+}
+
 /// Worker threads, chunk size and the room for finished shards, within `max_memory`: at most a
 /// quarter of it for chunks and half of it for finished shards. The run has `records` records, and
 /// `is_shared` says whether the ledger takes several writers.
@@ -33,11 +42,7 @@ pub fn settings(
     workers: Option<usize>,
     is_shared: bool,
 ) -> Settings {
-    let wanted = match workers.unwrap_or(job.workers) {
-        // Respects CPU affinity and the quota of control groups.
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
+    let wanted = worker_threads(workers.unwrap_or(job.workers));
     let finished_shard = prepared.shard_size.min(records) * prepared.bytes_per_output();
     let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
     // One connection is for everything else.

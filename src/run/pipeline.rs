@@ -31,6 +31,7 @@ use super::worker::{Orders, Worker};
 use crate::error::{Failure, panic_message};
 use crate::interrupt::Interrupt;
 use crate::ledger::{Access, Claim, Ledger, Participant, Run, ShardCommit, Target};
+use crate::monitor::profile::Collector;
 
 /// How a run works; nothing that a prediction depends on.
 #[derive(Clone, Copy, Debug)]
@@ -212,12 +213,13 @@ impl Desk {
     }
 
     fn score(&mut self, claim: &Claim) -> anyhow::Result<Option<ShardCommit>> {
+        let one_in = Collector::one_in(claim.slice.records);
         let results = match claim.is_suspect() {
             // A child that hangs is ended in time.
-            true => self.isolation.score(&claim.slice)?,
+            true => self.isolation.score(&claim.slice, one_in)?,
             false => {
                 self.watch.begun(self.index, claim.slice.shard_no);
-                self.worker.score(&claim.slice)?
+                self.worker.score(&claim.slice, one_in)?
             }
         };
         results

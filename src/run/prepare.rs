@@ -10,13 +10,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::input::{Input, Reader};
+use super::results::Results;
 use super::retry::Retry;
 use crate::error::{Class, Failure};
 use crate::features::FeatureKind;
 use crate::interrupt::Interrupt;
-use crate::job::{Job, LogicalDate};
+use crate::job::{DriftRules, Job, LogicalDate};
 use crate::ledger::{ShardSlice, Target};
 use crate::model::{Bundle, Capacity};
+use crate::monitor::Reference;
+use crate::monitor::profile::{Collector, Layout};
 use crate::source::Projection;
 use crate::source::columns::{ColumnUse, Purpose};
 use crate::source::row_sql::RowSql;
@@ -45,6 +48,12 @@ pub struct Prepared {
     pub capacity: Capacity,
     /// Records of a shard.
     pub shard_size: u64,
+    /// What the training data looked like, if the bundle says so.
+    pub reference: Option<Reference>,
+    /// What is measured of records and predictions.
+    pub layout: Arc<Layout>,
+    /// From which difference on they have drifted.
+    pub drift: DriftRules,
     id_column: String,
     row_sql: RowSql,
     projection: Arc<Projection>,
@@ -110,6 +119,15 @@ impl Prepared {
         let capacity = bundle.capacity(job.batch_size, job.batch_tokens);
         let identity = identity(job, &bundle, capacity, &input, limit);
         let fingerprint = fingerprint(&identity);
+        let reference = Reference::of(&bundle)?;
+        let layout = match job.drift.profile {
+            true => Layout::new(
+                bundle.encoder.features(),
+                &bundle.head.empty(0),
+                reference.as_ref().map(|reference| &reference.profile),
+            ),
+            false => Layout::nothing(),
+        };
         Ok(Self {
             job: job.name.clone(),
             date,
@@ -125,6 +143,9 @@ impl Prepared {
                 Capacity::Rows(_) => ROWS_OF_A_SHARD,
                 Capacity::Tokens(_) => TEXTS_OF_A_SHARD,
             }),
+            reference,
+            drift: job.drift.clone(),
+            layout: Arc::new(layout),
             id_column: source.id_column.clone(),
             row_sql,
             projection: Arc::new(scored),
@@ -164,6 +185,14 @@ impl Prepared {
             .index_of(&self.id_column, Purpose::Identity);
         let ids = id_column(index, &chunk.rows)?;
         Ok((ids.len() == 1 && ids.is_valid(0)).then(|| ids.value(0).to_owned()))
+    }
+
+    /// What becomes of so many records that are not scored yet; one in so many values is to be part of the
+    /// profile's samples.
+    pub(super) fn no_results(&self, records: u64, one_in: u64) -> Results {
+        let records = records as usize;
+        let collector = Collector::new(self.layout.clone(), one_in);
+        Results::new(self.bundle.head.empty(records), records, collector)
     }
 
     /// A reader of everything that scoring takes.

@@ -54,22 +54,29 @@ pub fn look_at_ids(prepared: &Prepared, limit: u64, interrupt: &Interrupt) -> an
     let mut ids = Ids::default();
     let mut finder = DuplicateFinder::default();
     let projection = prepared.id_projection();
-    for_each_chunk(prepared, projection, limit, interrupt, &mut |chunk| {
-        let (found, kept) = prepared.kept_ids(&chunk.rows)?;
-        ids.records += found.len() as u64;
-        for row in 0..found.len() {
-            let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
-            ids.kept += u64::from(is_kept);
-            match found.is_valid(row) {
-                true if is_kept => {
-                    finder.add(found.value(row), chunk.first_ordinal + row as u64)?;
+    for_each_chunk(
+        &prepared.input,
+        &prepared.job,
+        projection,
+        limit,
+        interrupt,
+        &mut |chunk| {
+            let (found, kept) = prepared.kept_ids(&chunk.rows)?;
+            ids.records += found.len() as u64;
+            for row in 0..found.len() {
+                let is_kept = kept.as_ref().is_none_or(|kept| kept.value(row));
+                ids.kept += u64::from(is_kept);
+                match found.is_valid(row) {
+                    true if is_kept => {
+                        finder.add(found.value(row), chunk.first_ordinal + row as u64)?;
+                    }
+                    false if is_kept => ids.nulls += 1,
+                    _ => {}
                 }
-                false if is_kept => ids.nulls += 1,
-                _ => {}
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     ids.repeated = finder.finish()?.len() as u64;
     Ok(ids)
 }
@@ -86,17 +93,24 @@ pub fn score(
     let mut scored = Scored::default();
     let mut worker = Worker::new(prepared.clone(), CHUNK_ROWS, Arc::new(Orders::default()));
     let projection = prepared.projection();
-    for_each_chunk(prepared, projection, limit, interrupt, &mut |chunk| {
-        let results = worker.score_chunk(chunk)?;
-        scored.records += chunk.rows.num_rows() as u64;
-        scored.predicted += results.outputs.len() as u64;
-        scored.filtered += results.filtered;
-        for letter in results.dead_letters {
-            let key = (letter.code.into_owned(), letter.field);
-            *scored.dead_letters.entry(key).or_default() += 1;
-        }
-        Ok(())
-    })?;
+    for_each_chunk(
+        &prepared.input,
+        &prepared.job,
+        projection,
+        limit,
+        interrupt,
+        &mut |chunk| {
+            let results = worker.score_chunk(chunk)?;
+            scored.records += chunk.rows.num_rows() as u64;
+            scored.predicted += results.outputs.len() as u64;
+            scored.filtered += results.filtered;
+            for letter in results.dead_letters {
+                let key = (letter.code.into_owned(), letter.field);
+                *scored.dead_letters.entry(key).or_default() += 1;
+            }
+            Ok(())
+        },
+    )?;
     Ok(scored)
 }
 
@@ -147,24 +161,28 @@ fn score_batch(bundle: &Bundle, batch: &mut Batch, outputs: &mut Outputs) -> any
     Ok(())
 }
 
-/// Passes the first `limit` records on, whatever the input is.
-fn for_each_chunk(
-    prepared: &Prepared,
+/// Passes the first `limit` records of a job's input on, whatever it is.
+///
+/// # Errors
+/// Those of `visit`; the input can not be read; to stop is requested.
+pub fn for_each_chunk(
+    input: &Input,
+    job: &str,
     projection: &Arc<Projection>,
     limit: u64,
     interrupt: &Interrupt,
     visit: &mut dyn FnMut(&Chunk) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let (records, keys) = match &prepared.input {
-        Input::Postgres(input) => {
-            return input.scan(projection, CHUNK_ROWS, Some(limit), &mut |chunk, _| {
+    let (records, keys) = match input {
+        Input::Postgres(table) => {
+            return table.scan(projection, CHUNK_ROWS, Some(limit), &mut |chunk, _| {
                 interrupt.check()?;
                 visit(chunk)
             });
         }
-        Input::Parquet(input) => (input.rows().min(limit), Vec::new()),
-        Input::Queue(input) => {
-            let keys = input.first_waiting(&prepared.job, limit)?;
+        Input::Parquet(files) => (files.rows().min(limit), Vec::new()),
+        Input::Queue(queue) => {
+            let keys = queue.first_waiting(job, limit)?;
             (keys.len() as u64, keys_as_input(&keys))
         }
     };
@@ -175,7 +193,7 @@ fn for_each_chunk(
         duplicates: Vec::new(),
         input: keys,
     };
-    let mut reader = prepared.input.reader(projection, CHUNK_ROWS);
+    let mut reader = input.reader(projection, CHUNK_ROWS);
     reader.begin(&slice)?;
     while let Some(chunk) = reader.next_chunk()? {
         interrupt.check()?;

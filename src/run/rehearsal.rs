@@ -30,6 +30,7 @@ use crate::ledger::{
     Access, Claim, DateState, Ledger, PlannedInput, Planning, ShardCommit, ShardSlice, Target,
     TargetOptions,
 };
+use crate::monitor::profile::Collector;
 
 /// How long a probe scores.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -346,7 +347,10 @@ fn score(
                         return;
                     }
                     // A shard may take longer than the whole rehearsal should: what is done of it counts.
-                    let scored = worker.score_until(slice, || !orders.may_begin());
+                    let scored =
+                        worker.score_until(slice, Collector::one_in(slice.records), || {
+                            !orders.may_begin()
+                        });
                     let scored = scored.and_then(|results| {
                         let claim = Claim {
                             slice: slice.clone(),

@@ -4,6 +4,7 @@ use arrow::array::StringBuilder;
 
 use crate::ledger::{Claim, ShardCommit, Target};
 use crate::monitor::ShardStats;
+use crate::monitor::profile::Collector;
 use crate::record::{DeadLetter, OutputHasher, Outputs, Predictions};
 
 /// Predictions (ordinals ascending), dead letters (in any order) and counts.
@@ -14,11 +15,12 @@ pub(super) struct Results {
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) filtered: u64,
     pub(super) stats: ShardStats,
+    pub(super) collector: Collector,
 }
 
 impl Results {
     /// Nothing yet; `outputs` are empty ones of the model's kind.
-    pub(super) fn new(outputs: Outputs, records: usize) -> Self {
+    pub(super) fn new(outputs: Outputs, records: usize, collector: Collector) -> Self {
         Self {
             record_ids: StringBuilder::new(),
             ordinals: Vec::with_capacity(records),
@@ -26,6 +28,7 @@ impl Results {
             dead_letters: Vec::new(),
             filtered: 0,
             stats: ShardStats::default(),
+            collector,
         }
     }
 
@@ -39,6 +42,12 @@ impl Results {
         self.dead_letters.append(&mut other.dead_letters);
         self.filtered += other.filtered;
         self.stats.merge(&other.stats);
+        self.collector.append(other.collector.into_counted());
+    }
+
+    /// Counts the predictions, once they are all there.
+    pub(super) fn collect_outputs(&mut self) {
+        self.collector.add_outputs(&self.outputs, &self.ordinals);
     }
 
     /// What the claim's process commits for the run, ready for the database at `target`.
@@ -54,6 +63,7 @@ impl Results {
         // Dead letters of validation and of inference come interleaved.
         self.dead_letters.sort_by_key(|letter| letter.ordinal);
         self.stats.add_outputs(&self.outputs);
+        self.collect_outputs();
         let predictions = Predictions::new(self.record_ids.finish(), self.ordinals, self.outputs)?;
         let slice = &claim.slice;
         Ok(ShardCommit {
@@ -68,6 +78,7 @@ impl Results {
             dead_letters: self.dead_letters,
             filtered: self.filtered,
             stats: serde_json::to_string(&self.stats)?,
+            profile: self.collector.into_bytes()?,
         })
     }
 }

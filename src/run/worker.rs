@@ -22,6 +22,7 @@ use crate::fault::{self, Place};
 use crate::features::{Encoded, LastDictionary, Rejection};
 use crate::ledger::ShardSlice;
 use crate::model::NetworkOutput;
+use crate::monitor::profile;
 use crate::record::{DUPLICATE_ID, DeadLetter, Stage, stand_in, unstorable};
 use crate::source::{Chunk, Unreadable};
 
@@ -77,12 +78,17 @@ impl Worker {
         }
     }
 
-    /// Scores the records of a shard, or of a part of one; `None` if it was told to drop it.
+    /// Scores the records of a shard, or of a part of one; `None` if it was told to drop it. One in so many
+    /// values is part of the profile's samples.
     ///
     /// # Errors
     /// The input is damaged or changed (65), I/O. Records at fault are no error, but dead letters.
-    pub(super) fn score(&mut self, slice: &ShardSlice) -> anyhow::Result<Option<Results>> {
-        self.score_until(slice, || false)
+    pub(super) fn score(
+        &mut self,
+        slice: &ShardSlice,
+        one_in: u64,
+    ) -> anyhow::Result<Option<Results>> {
+        self.score_until(slice, one_in, || false)
     }
 
     /// Scores the first records of a shard, chunk by chunk until there are `enough`; else as
@@ -90,10 +96,20 @@ impl Worker {
     pub(super) fn score_until(
         &mut self,
         slice: &ShardSlice,
+        one_in: u64,
         enough: impl Fn() -> bool,
     ) -> anyhow::Result<Option<Results>> {
-        let records = slice.records as usize;
-        let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
+        let results = self.prepared.no_results(slice.records, one_in);
+        self.score_into(results, slice, enough)
+    }
+
+    /// The same, into results that hold nothing yet.
+    pub(super) fn score_into(
+        &mut self,
+        mut results: Results,
+        slice: &ShardSlice,
+        enough: impl Fn() -> bool,
+    ) -> anyhow::Result<Option<Results>> {
         self.batch.clear();
         self.reader.begin(slice)?;
         loop {
@@ -118,12 +134,12 @@ impl Worker {
     /// # Errors
     /// Filter or transform can not be evaluated (65 or 78).
     pub(super) fn score_chunk(&mut self, chunk: &Chunk) -> anyhow::Result<Results> {
-        let records = chunk.rows.num_rows();
-        let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
+        let records = chunk.rows.num_rows() as u64;
+        let mut results = self.prepared.no_results(records, 1);
         let slice = ShardSlice {
             shard_no: 0,
             first_ordinal: chunk.first_ordinal,
-            records: records as u64,
+            records,
             duplicates: Vec::new(),
             input: Vec::new(),
         };
@@ -165,28 +181,39 @@ impl Worker {
                 return Ok(());
             }
         };
-        let inferring = self.take_rows(slice, chunk, &rows, results);
+        let (inferring, counted) = self.take_rows(slice, chunk, &rows, results);
+        let profiled = profile::Chunk {
+            columns: &rows.columns,
+            encoded: &rows.encoded,
+            counted: &counted.into(),
+            first_ordinal: chunk.first_ordinal,
+        };
+        results
+            .collector
+            .add(&self.prepared.bundle.encoder, &profiled)?;
         results.stats.seconds.encode += (begun.elapsed() - inferring).as_secs_f64();
         Ok(())
     }
 
     /// Sorts rows into the batch, the dead letters and what is filtered. Returns the time that went
-    /// into inference.
+    /// into inference, and which rows were validated: not the filtered ones, and not those that are no
+    /// records of their own.
     fn take_rows(
         &mut self,
         slice: &ShardSlice,
         chunk: &Chunk,
         rows: &EncodedRows,
         results: &mut Results,
-    ) -> Duration {
+    ) -> (Duration, Vec<bool>) {
         let EncodedRows { ids, encoded, .. } = rows;
         let mut inferring = Duration::ZERO;
         let mut scored = vec![false; ids.len()];
+        let mut validated = vec![false; ids.len()];
         for (row, ordinal) in (0..ids.len()).zip(chunk.first_ordinal..) {
             let unreadable = chunk.unreadable.get(&row);
             match self.fate(slice, ordinal, row, unreadable, rows) {
                 Fate::Score => {
-                    scored[row] = true;
+                    (scored[row], validated[row]) = (true, true);
                     if !self.batch.has_room_for(encoded, row) {
                         let begun = Instant::now();
                         self.infer_batch(results);
@@ -195,7 +222,10 @@ impl Worker {
                     self.batch.push(ids.value(row), ordinal, encoded, row);
                 }
                 Fate::Filtered => results.filtered += 1,
-                Fate::DeadLetter(letter) => results.dead_letters.push(letter),
+                Fate::DeadLetter(letter) => {
+                    validated[row] = letter.stage == Stage::Validate;
+                    results.dead_letters.push(letter);
+                }
             }
         }
         let features = self.prepared.bundle.encoder.features();
@@ -214,7 +244,7 @@ impl Worker {
                 }
             }
         }
-        inferring
+        (inferring, validated)
     }
 
     fn fate(
@@ -225,7 +255,9 @@ impl Worker {
         unreadable: Option<&Unreadable>,
         rows: &EncodedRows,
     ) -> Fate {
-        let EncodedRows { ids, kept, encoded } = rows;
+        let EncodedRows {
+            ids, kept, encoded, ..
+        } = rows;
         let record_id = ids.is_valid(row).then(|| ids.value(row));
         if let Some((id, problem)) = record_id.and_then(|id| Some((id, unstorable(id)?))) {
             return Fate::DeadLetter(DeadLetter {
@@ -359,6 +391,7 @@ enum Fate {
 struct EncodedRows {
     ids: StringArray,
     kept: Option<BooleanArray>,
+    columns: Vec<ArrayRef>,
     encoded: Encoded,
 }
 
@@ -373,6 +406,7 @@ fn encode(
         ids,
         kept,
         encoded: prepared.bundle.encoder.encode(&columns, dictionaries)?,
+        columns,
     })
 }
 

@@ -31,6 +31,8 @@ mod identity;
 mod ledger;
 /// Processes that vanish for want of memory.
 mod memory_pressure;
+/// Drift while scoring, and what predictions were worth once it is known.
+mod monitoring;
 /// Codecs, encodings, damaged pages and columns that can not serve.
 mod parquet_pages;
 /// Files, directories and globs: every record once, with its value.

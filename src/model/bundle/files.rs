@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{Class, Failure};
 use crate::model::weights::shortened;
 
+/// What the training data looked like.
+pub const REFERENCE: &str = "reference.json";
+
 /// Name and content of every file of a bundle, hidden ones aside.
 pub(super) struct Files {
     directory: PathBuf,
@@ -84,6 +87,11 @@ impl Files {
         })
     }
 
+    /// The content of the reference, if there is one.
+    pub(super) fn reference(&self) -> Option<Vec<u8>> {
+        self.contents.get(REFERENCE).cloned()
+    }
+
     /// The ids that a file holds, one a line.
     ///
     /// # Errors
@@ -120,10 +128,12 @@ impl Files {
         Ok(ids)
     }
 
-    /// `sha256:` and the hexadecimal digest over names and contents of all files.
+    /// `sha256:` and the hexadecimal digest over names and contents of all files that predictions depend on:
+    /// all but the reference, which holds this very digest.
     pub(super) fn digest(&self) -> String {
         let mut hasher = Sha256::new();
-        for (name, bytes) in &self.contents {
+        let files = self.contents.iter();
+        for (name, bytes) in files.filter(|(name, _)| *name != REFERENCE) {
             hasher.update((name.len() as u64).to_le_bytes());
             hasher.update(name);
             hasher.update(Sha256::digest(bytes));

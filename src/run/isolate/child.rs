@@ -8,9 +8,8 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
-use super::message::{Answer, Failed, Part};
+use super::message::{Answer, Failed, Part, Question};
 use crate::error::Failure;
-use crate::ledger::ShardSlice;
 use crate::run::Prepared;
 use crate::run::worker::{Orders, Worker};
 
@@ -52,8 +51,8 @@ pub fn serve(
     say(&Answer::Ready)?;
     for line in questions.lines() {
         let line = line.context("cannot hear the parent")?;
-        let slice: ShardSlice = serde_json::from_str(&line)?;
-        let answer = match worker.score(&slice) {
+        let Question { slice, one_in } = serde_json::from_str(&line)?;
+        let answer = match worker.score(&slice, one_in) {
             Ok(Some(results)) => Answer::Scored(Box::new(Part::of(results))),
             Ok(None) => return Err(Failure::internal("nobody told a child to stop").into()),
             Err(error) => Answer::Failed(Failed::of(&error)),

@@ -6,9 +6,20 @@ use arrow::array::StringBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Failure};
+use crate::ledger::ShardSlice;
 use crate::monitor::ShardStats;
+use crate::monitor::profile::Counted;
 use crate::record::{DeadLetter, Outputs, Rankings};
 use crate::run::results::Results;
+
+/// What a child is asked.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Question {
+    /// The part of a shard.
+    pub(super) slice: ShardSlice,
+    /// One in how many values is part of the profile's samples.
+    pub(super) one_in: u64,
+}
 
 /// What a child says.
 #[derive(Serialize, Deserialize)]
@@ -30,6 +41,7 @@ pub(super) struct Part {
     dead_letters: Vec<DeadLetter>,
     filtered: u64,
     stats: ShardStats,
+    counted: Counted,
 }
 
 /// [`Outputs`] as bits.
@@ -62,22 +74,25 @@ impl Part {
             dead_letters: results.dead_letters,
             filtered: results.filtered,
             stats: results.stats,
+            counted: results.collector.into_counted(),
         }
     }
 
-    /// The results, put into `empty` outputs of the model's kind.
+    /// The results, put into `empty` ones of the model's kind.
     ///
     /// # Errors
     /// They are of another kind (70).
-    pub(super) fn into_results(self, empty: Outputs) -> anyhow::Result<Results> {
+    pub(super) fn into_results(self, empty: Results) -> anyhow::Result<Results> {
         let mut record_ids = StringBuilder::new();
         for id in &self.record_ids {
             record_ids.append_value(id);
         }
-        let outputs = self.outputs.into_outputs(empty);
+        let outputs = self.outputs.into_outputs(empty.outputs);
         if outputs.len() != self.ordinals.len() || self.record_ids.len() != self.ordinals.len() {
             return Err(Failure::internal("a child's answer does not add up").into());
         }
+        let mut collector = empty.collector;
+        collector.append(self.counted);
         Ok(Results {
             record_ids,
             ordinals: self.ordinals,
@@ -85,6 +100,7 @@ impl Part {
             dead_letters: self.dead_letters,
             filtered: self.filtered,
             stats: self.stats,
+            collector,
         })
     }
 }
@@ -181,12 +197,15 @@ impl Failed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::monitor::profile::{Collector, Layout};
     use crate::record::Stage;
 
     #[test]
     fn results_arrive_with_the_same_bits() {
-        let classes: std::sync::Arc<[String]> = ["a".to_owned(), "b".to_owned()].into();
+        let classes: Arc<[String]> = ["a".to_owned(), "b".to_owned()].into();
         let scores = vec![0.1_f32, f32::MIN_POSITIVE, 0.999_999_94];
         let outputs = Outputs::Multiclass {
             classes: classes.clone(),
@@ -194,7 +213,9 @@ mod tests {
             scores: scores.clone(),
             probabilities: vec![0.9, 0.1, 1e-45, 1.0, 0.3, 0.7],
         };
-        let mut results = Results::new(outputs, 3);
+        let layout = Arc::new(Layout::new(&[], &outputs, None));
+        let collector = Collector::new(layout, 1);
+        let mut results = Results::new(outputs, 3, collector.clone());
         for (ordinal, id) in (7..).zip(["one", "", "drei\n"]) {
             results.record_ids.append_value(id);
             results.ordinals.push(ordinal);
@@ -216,7 +237,9 @@ mod tests {
             scores: Vec::new(),
             probabilities: Vec::new(),
         };
-        let mut arrived = part.into_results(empty).unwrap();
+        let mut arrived = part
+            .into_results(Results::new(empty, 0, collector))
+            .unwrap();
         let Outputs::Multiclass {
             scores: found,
             probabilities,

@@ -33,7 +33,7 @@ use crate::error::{Class, Failure};
 use crate::ledger::ShardSlice;
 use crate::model::Capacity;
 use crate::record::{DeadLetter, Stage, stand_in};
-use message::Answer;
+use message::{Answer, Question};
 
 pub use child::{confine, serve};
 
@@ -106,22 +106,26 @@ impl Isolation {
         }
     }
 
-    /// Scores a shard in a child process; `None` if it was told to drop it.
+    /// Scores a shard in a child process; `None` if it was told to drop it. One in so many values is part of
+    /// the profile's samples.
     ///
     /// # Errors
     /// Those of scoring, as in this process; children that die before they begin (75).
-    pub(super) fn score(&mut self, slice: &ShardSlice) -> anyhow::Result<Option<Results>> {
+    pub(super) fn score(
+        &mut self,
+        slice: &ShardSlice,
+        one_in: u64,
+    ) -> anyhow::Result<Option<Results>> {
         tracing::warn!(
             shard = slice.shard_no,
             "whoever worked on this shard died, twice: a process of its own scores it now"
         );
-        let records = slice.records as usize;
-        let mut results = Results::new(self.prepared.bundle.head.empty(records), records);
+        let mut results = self.prepared.no_results(slice.records, one_in);
         let mut left = parts(slice.records, records_of(self.prepared.capacity));
         let mut deaths: BTreeMap<u64, u32> = BTreeMap::new();
         let mut fatal_in_a_row = 0;
         while let Some(range) = left.pop_front() {
-            let reply = self.ask(slice, &range)?;
+            let reply = self.ask(slice, &range, one_in)?;
             if self.orders.must_drop() {
                 return Ok(None);
             }
@@ -170,8 +174,16 @@ impl Isolation {
     }
 
     /// Has a part of a shard scored, by a new child if there is none.
-    fn ask(&mut self, slice: &ShardSlice, range: &Range<u64>) -> anyhow::Result<Reply> {
-        let part = self.part(slice, range)?;
+    fn ask(
+        &mut self,
+        slice: &ShardSlice,
+        range: &Range<u64>,
+        one_in: u64,
+    ) -> anyhow::Result<Reply> {
+        let question = Question {
+            slice: self.part(slice, range)?,
+            one_in,
+        };
         let share = (range.end - range.start) as f64 / slice.records as f64;
         let whole = self.launcher.shard_timeout;
         let timeout = whole.mul_f64(share).max(whole.min(SHORTEST_TIMEOUT));
@@ -182,7 +194,7 @@ impl Isolation {
                 None => return Ok(Reply::Ended),
             },
         };
-        let question = serde_json::to_string(&part)?;
+        let question = serde_json::to_string(&question)?;
         let sent = match &mut child.process.stdin {
             Some(input) => writeln!(input, "{question}").and_then(|()| input.flush()),
             None => Ok(()),
@@ -194,7 +206,7 @@ impl Isolation {
         match answer {
             Ok(Answer::Scored(part)) => {
                 self.child = Some(child);
-                let empty = self.prepared.bundle.head.empty(0);
+                let empty = self.prepared.no_results(0, one_in);
                 Ok(Reply::Scored(Box::new(part.into_results(empty)?)))
             }
             Ok(Answer::Failed(failed)) => Err(failed.into_failure().into()),

@@ -52,15 +52,19 @@ fn a_bundle_that_can_not_be_loaded_is_78() {
 fn a_reference_that_is_no_json_is_78() {
     let workspace = workspace("");
     check(&workspace, &[]).is("model", "reference profile", "not_set_up", &[]);
+    // What a training script notes for people is no profile.
     workspace.write("bundle/reference.json", "{\"metrics\": {}, \"rows\": {}}");
-    check(&workspace, &[])
-        .only(0, &[])
-        .passed("model", "reference profile", &["metrics, rows"]);
+    check(&workspace, &[]).only(0, &[]).is(
+        "model",
+        "reference profile",
+        "not_set_up",
+        &["model profile"],
+    );
     for broken in ["{\"metrics\": ", "[1]", ""] {
         workspace.write("bundle/reference.json", broken);
         check(&workspace, &[])
             .only(78, &["reference profile"])
-            .failed("model", "reference profile", 78, &["bundle/reference.json"]);
+            .failed("model", "reference profile", 78, &["reference.json"]);
     }
 }
 

@@ -24,7 +24,7 @@ const PLACEHOLDERS: [(&str, &str); 2] = [
 ];
 
 /// What must have happened before the examples that begin so. `{url}` as above.
-const BEFORE: [(&str, &str); 3] = [
+const BEFORE: [(&str, &str); 6] = [
     (
         "lamplighter db roles --schema team_a",
         "lamplighter db migrate --schema team_a --database '{url}'",
@@ -32,6 +32,18 @@ const BEFORE: [(&str, &str); 3] = [
     (
         "lamplighter model import hf distilbert",
         "cp -RL fixtures/edge-cases/bert/distilbert . && rm distilbert/model.toml",
+    ),
+    (
+        "lamplighter model profile",
+        "cp -RL fixtures/models/flight-delay bundle; cp fixtures/flights/flights-2013-10.parquet train.parquet",
+    ),
+    (
+        "lamplighter drift",
+        "lamplighter run jobs/flight-delay.toml --date 2026-11-16 --set schedule.catch_up=0",
+    ),
+    (
+        "lamplighter evaluate",
+        "cp fixtures/ground-truth/flights.parquet checked.parquet",
     ),
     (
         "lamplighter records",

@@ -9,7 +9,8 @@ use crate::harness::{Ended, repository};
 /// A flight that the second night can not score.
 const DEAD_LETTER: &str = "2013-10-01-AA1175-LGA-0600";
 
-/// Two nights of the flights, a night of the buckets, a night of the recommendations, a night under way, and a table of somebody's own.
+/// Two nights of the flights, a night of the buckets, a night of the recommendations, what was true of the
+/// flights, a night under way, and a table of somebody's own.
 fn set_up(results: &Results) {
     let fixtures = results.workspace.path("fixtures");
     symlink(repository().join("fixtures"), fixtures).expect("a link");
@@ -29,6 +30,10 @@ fn set_up(results: &Results) {
     results.lamplighter(&buckets).expect(0);
     let offers = ["run", "jobs/recommendations.toml", "--date", "2026-11-23"];
     results.lamplighter(&offers).expect(0);
+    let truth = "fixtures/ground-truth/flights.parquet";
+    results
+        .lamplighter(&["evaluate", flights, "--ground-truth", truth])
+        .expect(0);
     let small = ["--set", "run.shard_size=50", "--workers", "1"];
     let third = [&arguments(flights, "2026-11-24")[..], &small].concat();
     let committed = "SELECT 1 FROM shards JOIN runs ON runs.run_id = shards.run_id

@@ -305,6 +305,7 @@ pub fn commit(ledger: &mut Ledger, run_id: i64, work: &Work) -> Committed {
         filtered: 0,
         output_hash: work.output_hash.clone(),
         stats: "{}".to_owned(),
+        profile: None,
     };
     ledger.commit_shard(run_id, &commit).expect("an answer")
 }
@@ -353,6 +354,7 @@ pub fn finish_of(
         records_per_second: 2.5,
         peak_memory_bytes: None,
         report: "{}".to_owned(),
+        monitoring: None,
     })
 }
 

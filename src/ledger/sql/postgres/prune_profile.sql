@@ -1,0 +1,1 @@
+DELETE FROM profiles WHERE run_id = $1

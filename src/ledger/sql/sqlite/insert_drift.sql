@@ -1,0 +1,3 @@
+INSERT INTO drift (run_id, side, name, level, psi, psi_corrected, jensen_shannon, kolmogorov_smirnov, wasserstein, cramers_v, l_infinity, missing_share, reference_missing_share, mean, reference_mean, standard_deviation, reference_standard_deviation, reasons)
+SELECT ?1, value ->> '$.side', value ->> '$.name', value ->> '$.level', value ->> '$.psi', value ->> '$.psi_corrected', value ->> '$.jensen_shannon', value ->> '$.kolmogorov_smirnov', value ->> '$.wasserstein', value ->> '$.cramers_v', value ->> '$.l_infinity', value ->> '$.missing_share', value ->> '$.reference_missing_share', value ->> '$.mean', value ->> '$.reference_mean', value ->> '$.standard_deviation', value ->> '$.reference_standard_deviation', value -> '$.reasons'
+FROM json_each(?2)

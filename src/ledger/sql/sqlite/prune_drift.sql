@@ -1,0 +1,1 @@
+DELETE FROM drift WHERE run_id = ?1
