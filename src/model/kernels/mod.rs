@@ -32,6 +32,7 @@ mod encoder;
 mod functions;
 mod lanes;
 mod linear;
+mod numbers;
 mod peak;
 mod portable;
 mod product;
@@ -42,6 +43,7 @@ mod tests;
 pub use encoder::{EncoderLayer, EncoderLayerWeights};
 pub use functions::Activation;
 pub use linear::PackedLinear;
+pub use numbers::{Moments, count_numbers};
 pub use peak::multiply_in_registers;
 pub use rows::{LayerNorm, mean_pool, normalize_rows};
 
@@ -125,6 +127,14 @@ impl Kernels {
             _ => false,
         };
         (set.is_supported() && computes).then_some(Self { set, precision })
+    }
+
+    /// In f32 by the fastest instruction set that this processor has.
+    pub fn best() -> Self {
+        Self {
+            set: InstructionSet::best(),
+            precision: Precision::F32,
+        }
     }
 
     /// The instruction set.

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tdigest::{Centroid, TDigest};
 
-/// Values of a block that stays in the nearest cache.
-const BLOCK: usize = 1024;
+use crate::model::kernels::{Kernels, Moments, count_numbers};
 
 /// Points that a shard leaves.
 const POINTS_OF_A_SHARD: usize = 64;
@@ -222,15 +221,22 @@ impl NumberCounter {
     /// Counts values, all of which are finite.
     pub fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
-        for block in values.chunks(BLOCK) {
-            for (edge, count) in self.edges.iter().zip(&mut self.at_least) {
-                *count += block
-                    .iter()
-                    .map(|value| u64::from(value >= edge))
-                    .sum::<u64>();
-            }
-            self.add_moments(block);
-        }
+        let mut moments = Moments {
+            minimum: self.minimum,
+            maximum: self.maximum,
+            sum: self.sum,
+            squares: self.squares,
+        };
+        count_numbers(
+            Kernels::best(),
+            values,
+            &self.edges,
+            &mut self.at_least,
+            (self.origin, LARGEST),
+            &mut moments,
+        );
+        (self.minimum, self.maximum) = (moments.minimum, moments.maximum);
+        (self.sum, self.squares) = (moments.sum, moments.squares);
         if let Some(distinct) = &mut self.distinct {
             distinct.add(values);
         }
@@ -239,53 +245,6 @@ impl NumberCounter {
     /// Takes a value into the sample that points are made of.
     pub fn add_to_sample(&mut self, value: f64) {
         self.sample.push(value);
-    }
-
-    fn add_moments(&mut self, block: &[f64]) {
-        const LANES: usize = 8;
-        let mut sums = [0.0; LANES];
-        let mut squares = [0.0; LANES];
-        let mut minima = [self.minimum; LANES];
-        let mut maxima = [self.maximum; LANES];
-        let mut take = |lane: usize, value: f64| {
-            // Comparisons, because `min` and `max` also look for NaN, which is not there.
-            minima[lane] = if value < minima[lane] {
-                value
-            } else {
-                minima[lane]
-            };
-            maxima[lane] = if value > maxima[lane] {
-                value
-            } else {
-                maxima[lane]
-            };
-            let difference = value - self.origin;
-            let difference = if difference > LARGEST {
-                LARGEST
-            } else {
-                difference
-            };
-            let difference = if difference < -LARGEST {
-                -LARGEST
-            } else {
-                difference
-            };
-            sums[lane] += difference;
-            squares[lane] += difference * difference;
-        };
-        let (lanes, rest) = block.as_chunks::<LANES>();
-        for values in lanes {
-            for (lane, value) in values.iter().enumerate() {
-                take(lane, *value);
-            }
-        }
-        for (lane, value) in rest.iter().enumerate() {
-            take(lane, *value);
-        }
-        self.sum += sums.iter().sum::<f64>();
-        self.squares += squares.iter().sum::<f64>();
-        self.minimum = minima.into_iter().fold(self.minimum, f64::min);
-        self.maximum = maxima.into_iter().fold(self.maximum, f64::max);
     }
 
     /// Takes what another counter of the same series has counted.
