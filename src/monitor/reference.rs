@@ -117,6 +117,10 @@ impl Reference {
             );
             return Err(Failure::config(problem).hint(make));
         }
+        if let Some(problem) = reference.profile.problem() {
+            let problem = format!("reference.json of {}: {problem}", expected.name);
+            return Err(Failure::config(problem).hint(make));
+        }
         let found = &reference.model;
         if (&found.name, &found.version) != (&expected.name, &expected.version) {
             let problem = format!(

@@ -18,7 +18,7 @@ use crate::record::Outputs;
 pub const MOST_CATEGORIES: usize = 255;
 
 /// Whether a series is of what goes into a model or of what comes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Features.

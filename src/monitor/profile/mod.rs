@@ -8,6 +8,7 @@
 //! Its size is bounded by the number of series: bins, 64 points and 64 names for each.
 
 mod categories;
+mod check;
 mod collect;
 mod layout;
 mod numbers;

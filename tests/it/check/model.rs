@@ -58,7 +58,7 @@ fn a_reference_that_is_no_json_is_78() {
         "model",
         "reference profile",
         "not_set_up",
-        &["model profile"],
+        &["nothing to compare"],
     );
     for broken in ["{\"metrics\": ", "[1]", ""] {
         workspace.write("bundle/reference.json", broken);

@@ -43,6 +43,16 @@ fn a_reference_leaves_the_digest_as_it_is_and_belongs_to_one_version() {
             "flight-delay 0.9.0",
         ),
         ("\"format\":1", "\"format\":2", "has the format 2"),
+        (
+            "\"edges\":[",
+            "\"edges\":[1e9,",
+            "`minute_of_day` has not one bin more",
+        ),
+        (
+            "\"names\":[",
+            "\"names\":[\"XX\",",
+            "`carrier` has not as many bins",
+        ),
         ("\"profile\":{", "\"profile\":[{", "reference.json"),
     ] {
         let text = fs::read_to_string(&path).expect("text");
