@@ -18,12 +18,11 @@ use crate::error::{Class, Failure};
 use crate::evaluation::baseline;
 use crate::job::{Job, ModelReference, SourceKind};
 use crate::model::Bundle;
+use crate::model::bundle::REFERENCE;
 use crate::monitor::reference::{FORMAT, Reference, ReferenceModel};
 use crate::report::text::grouped;
 use crate::run::input::Input;
 use crate::run::{Prepared, memory, prepare, reference};
-
-const REFERENCE: &str = "reference.json";
 
 /// Runs the command.
 ///

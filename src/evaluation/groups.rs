@@ -167,7 +167,8 @@ impl<'a> Groups<'a> {
 
     /// Adds a sample to its group, and to that of its segment.
     pub fn add(&mut self, key: Key, segment: Option<&str>, sample: Sample) {
-        if let Some(segment) = segment {
+        // Empty text stands for all.
+        if let Some(segment) = segment.filter(|segment| !segment.is_empty()) {
             let key = Key {
                 segment: segment.to_owned(),
                 ..key.clone()

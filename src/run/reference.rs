@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::ledger::ShardSlice;
 use crate::monitor::Profile;
-use crate::monitor::profile::{Collector, Layout, ShardProfile};
+use crate::monitor::profile::{Collector, ShardProfile};
 use crate::record::Outputs;
 
 /// Rows that are read at a time.
@@ -42,16 +42,18 @@ pub fn measure(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Measured> {
     let shards = slices(prepared)?;
-    let every = shards.len().div_ceil(SHARDS_FOR_BINS);
+    let every = shards.len().div_ceil(SHARDS_FOR_BINS).max(1);
     let some: Vec<ShardSlice> = shards.iter().step_by(every).cloned().collect();
-    let counted = in_parallel(prepared, &prepared.layout, &some, workers, interrupt)?;
-    let mut all = Collector::new(prepared.layout.clone(), 1).with_distinct();
+    let empty = Collector::new(prepared.layout.clone(), 1).with_distinct();
+    let counted = in_parallel(prepared, &empty, &some, workers, interrupt)?;
+    let mut all = empty;
     for mut results in counted {
         results.collect_outputs();
         all.append(results.collector.into_counted());
     }
     let layout = Arc::new(all.refined());
-    let counted = in_parallel(prepared, &layout, &shards, workers, interrupt)?;
+    let empty = Collector::new(layout.clone(), 1);
+    let counted = in_parallel(prepared, &empty, &shards, workers, interrupt)?;
     let mut merged: Option<ShardProfile> = None;
     let mut predictions = Vec::with_capacity(shards.len());
     let mut dead_letters = 0;
@@ -90,10 +92,10 @@ fn slices(prepared: &Prepared) -> anyhow::Result<Vec<ShardSlice>> {
     Ok(shards.collect())
 }
 
-/// Scores shards, counts by `layout`, and returns the results in the shards' order.
+/// Scores shards, counts as `empty` does, and returns the results in the shards' order.
 fn in_parallel(
     prepared: &Arc<Prepared>,
-    layout: &Arc<Layout>,
+    empty: &Collector,
     shards: &[ShardSlice],
     workers: usize,
     interrupt: &Interrupt,
@@ -110,9 +112,9 @@ fn in_parallel(
                 return Ok(done);
             };
             let one_in = Collector::one_in(slice.records);
-            let collector = Collector::new(layout.clone(), one_in).with_distinct();
-            let empty = prepared.bundle.head.empty(slice.records as usize);
-            let results = Results::new(empty, slice.records as usize, collector);
+            let collector = empty.clone().sampling(one_in);
+            let outputs = prepared.bundle.head.empty(slice.records as usize);
+            let results = Results::new(outputs, slice.records as usize, collector);
             if let Some(results) = worker.score_into(results, slice, || false)? {
                 done.push((index, results));
             }

@@ -95,6 +95,13 @@ impl Collector {
         (records / SAMPLE).clamp(1, RAREST)
     }
 
+    /// The same, with samples of whose values each stands for `one_in`.
+    #[must_use]
+    pub fn sampling(mut self, one_in: u64) -> Self {
+        self.one_in = one_in.max(1);
+        self
+    }
+
     /// Keeps the different values of numbers too, as long as they are few.
     #[must_use]
     pub fn with_distinct(mut self) -> Self {

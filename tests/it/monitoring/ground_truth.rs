@@ -99,23 +99,27 @@ fn ground_truth_comes_in_parts_twice_and_for_nobody() {
         let more = [
             (Some("r0"), Some(0.0), "north"),
             (Some("r9"), Some(6.0), "north"),
+            (Some("r8"), Some(8.0), ""),
         ];
         let evaluation = deliver(&results, &more, &[]);
-        assert_eq!(metric(&evaluation, "mae", "observed", ""), (1.0, 3));
+        assert_eq!(metric(&evaluation, "mae", "observed", ""), (0.75, 4));
         assert_eq!(metric(&evaluation, "mae", "observed", "north"), (1.5, 2));
-        assert_eq!(evaluation["missing"], 7);
+        assert_eq!(evaluation["missing"], 6);
 
         // What people corrected is kept apart.
         let corrected = [(Some("r5"), Some(9.0), "north")];
         let evaluation = deliver(&results, &corrected, &["--corrections"]);
         assert_eq!(metric(&evaluation, "mae", "correction", ""), (4.0, 1));
-        assert_eq!(metric(&evaluation, "mae", "observed", ""), (1.0, 3));
+        assert_eq!(metric(&evaluation, "mae", "observed", ""), (0.75, 4));
 
         // SQL, and the report of the run, say the same.
         let stored =
             "SELECT value FROM evaluations WHERE metric = 'mae' AND logical_date = '2026-11-23'
                       AND origin = 'observed' AND segment = ''";
-        assert_eq!(results.value(stored).parse::<f64>().expect("a number"), 1.0);
+        assert_eq!(
+            results.value(stored).parse::<f64>().expect("a number"),
+            0.75
+        );
         let report = results
             .lamplighter(&["report", "--format", "json"])
             .expect(0)
@@ -127,7 +131,7 @@ fn ground_truth_comes_in_parts_twice_and_for_nobody() {
         );
         let text = results.lamplighter(&["report"]).expect(0);
         assert!(
-            text.stdout.contains("7 lack their ground truth"),
+            text.stdout.contains("6 lack their ground truth"),
             "{}",
             text.stdout
         );

@@ -175,6 +175,11 @@ fn what_a_reference_can_not_be_made_of_is_refused() {
         results.lamplighter(&[&["model", "profile", "bundle", "--data"], more].concat())
     };
     profile(&["nothing.parquet"]).expect(66);
+    let none = super::october().slice(0, 0);
+    write_parquet(&results.workspace.path("none.parquet"), &none, 10);
+    profile(&["none.parquet", "--id-column", "flight_id"])
+        .expect(66)
+        .says(&["there are no records"]);
     let data = flights::files()[0].to_string_lossy().into_owned();
     profile(&[&data]).expect(65).says(&["`id`"]);
     let with_id = [data.as_str(), "--id-column", "flight_id"];
