@@ -104,6 +104,7 @@ pub fn evaluate(request: &Request<'_>, ledger: &mut Ledger) -> anyhow::Result<Ev
     let mut rows = Vec::new();
     let mut unknown_labels = Named::default();
     let mut unknown_records = Named::default();
+    let mut segments: HashSet<String> = HashSet::new();
     for origin in [Origin::Observed, Origin::Correction] {
         let mut judged: HashSet<u64, FixedState> = HashSet::default();
         for date in &dates {
@@ -112,6 +113,14 @@ pub fn evaluate(request: &Request<'_>, ledger: &mut Ledger) -> anyhow::Result<Ev
             ledger.for_each_judged(&job.name, date, origin, |row| {
                 judged.insert(hash(&row.record_id));
                 let key = Key::of(&row, date, origin);
+                if let Some(segment) = &row.segment
+                    && !segments.contains(segment)
+                {
+                    if segments.len() == MOST_SEGMENTS {
+                        return Err(too_many_segments(job).into());
+                    }
+                    segments.insert(segment.clone());
+                }
                 match judge.sample(&row) {
                     Ok(sample) => {
                         all.add(key.of_all_dates(), row.segment.as_deref(), sample.clone());
@@ -195,6 +204,18 @@ fn add_baseline(rows: &mut [EvaluationRow], bundle: &Bundle) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// Values of `[ground_truth] by` at most.
+const MOST_SEGMENTS: usize = 1_000;
+
+fn too_many_segments(job: &Job) -> Failure {
+    let column = job.ground_truth.by.as_deref().unwrap_or_default();
+    Failure::new(
+        Class::Data,
+        format!("the ground truth has more than {MOST_SEGMENTS} different values of `{column}`"),
+    )
+    .hint("[ground_truth] by is for columns of few values: each gets metrics of its own")
 }
 
 /// Nothing tells what is true of a vector.

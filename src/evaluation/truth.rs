@@ -211,16 +211,16 @@ impl Columns {
         };
         let mut truth = Truth {
             id,
-            date: optional(self.date)?.unwrap_or_default(),
+            date: clean(optional(self.date)?.unwrap_or_default()),
             label: None,
             value: None,
             items: None,
-            segment: optional(self.by)?.map(|segment| segment.replace('\0', "\u{FFFD}")),
+            segment: optional(self.by)?.map(clean),
         };
         let column = &columns[self.truth];
         match self.task {
             Task::Binary | Task::Multiclass => {
-                truth.label = text(self.truth)?.map(|label| label.replace('\0', "\u{FFFD}"));
+                truth.label = text(self.truth)?.map(clean);
             }
             Task::Regression => {
                 let numbers = column
@@ -247,6 +247,14 @@ impl Columns {
             return Ok(None);
         }
         Ok(Some(truth))
+    }
+}
+
+/// Postgres holds no text with U+0000.
+fn clean(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{FFFD}"),
+        false => text,
     }
 }
 

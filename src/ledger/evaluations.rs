@@ -216,12 +216,25 @@ impl Ledger {
         })
     }
 
-    /// All evaluations of a job, by date; of all dates together first.
+    /// A metric of a model by observed truth, of the newest `limit` dates, the newest first.
     ///
     /// # Errors
     /// The database's.
-    pub fn evaluations(&mut self, job: &str) -> anyhow::Result<Vec<EvaluationRow>> {
-        self.read(statement!("evaluations_of_job"), &[job.into()], evaluation)
+    pub fn metric_by_date(
+        &mut self,
+        job: &str,
+        (model_name, model_version): (&str, &str),
+        metric: &str,
+        limit: u32,
+    ) -> anyhow::Result<Vec<EvaluationRow>> {
+        let values = [
+            job.into(),
+            model_name.into(),
+            model_version.into(),
+            metric.into(),
+            i64::from(limit).into(),
+        ];
+        self.read(statement!("metric_by_date"), &values, evaluation)
     }
 
     /// The evaluations of one date.

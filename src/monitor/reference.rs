@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -114,6 +115,13 @@ impl Reference {
             let problem = format!(
                 "reference.json of {} has the format {}, not {FORMAT}",
                 expected.name, reference.format
+            );
+            return Err(Failure::config(problem).hint(make));
+        }
+        if reference.trained_at.parse::<Date>().is_err() {
+            let problem = format!(
+                "reference.json of {}: trained_at is no day such as 2026-11-23",
+                expected.name
             );
             return Err(Failure::config(problem).hint(make));
         }

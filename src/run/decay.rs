@@ -5,13 +5,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::job::RetrainRules;
-use crate::ledger::{EvaluationRow, Ledger, Origin};
+use crate::ledger::Ledger;
 use crate::model::{Bundle, Task};
 use crate::monitor::{Drift, Reference};
 use crate::report::{DatedMetric, Decay};
 
 /// Dates whose metric is told.
-const LONGEST_HISTORY: usize = 30;
+const LONGEST_HISTORY: u32 = 30;
 
 /// The metric by which a task's decay is watched if the job names none.
 pub fn watched_metric(task: Task) -> Option<&'static str> {
@@ -49,26 +49,18 @@ pub fn decay(
     drift: Option<&Drift>,
 ) -> anyhow::Result<Decay> {
     let metric = rules.metric.as_deref().or(watched_metric(bundle.task));
-    let evaluations = ledger.evaluations(job)?;
-    let of_model = |row: &&EvaluationRow| {
-        row.model_name == bundle.name
-            && row.model_version == bundle.version
-            && row.origin == Origin::Observed
-            && row.segment.is_empty()
-            && row.class.is_empty()
-            && Some(row.metric.as_str()) == metric
-            && !row.logical_date.is_empty()
+    let rows = match metric {
+        Some(metric) => {
+            let model = (bundle.name.as_str(), bundle.version.as_str());
+            ledger.metric_by_date(job, model, metric, LONGEST_HISTORY)?
+        }
+        None => Vec::new(),
     };
-    let mut history: Vec<DatedMetric> = evaluations
-        .iter()
-        .filter(of_model)
-        .map(|row| DatedMetric {
-            logical_date: row.logical_date.clone(),
-            value: row.value,
-            records: row.records,
-        })
-        .collect();
-    history.drain(..history.len().saturating_sub(LONGEST_HISTORY));
+    let history = rows.into_iter().rev().map(|row| DatedMetric {
+        logical_date: row.logical_date,
+        value: row.value,
+        records: row.records,
+    });
     let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     let trained_at: Option<Date> = reference.trained_at.parse().ok();
     let age = trained_at.and_then(|day| day.until(today).ok().map(|span| span.get_days()));
@@ -79,7 +71,7 @@ pub fn decay(
         ground_truth_since_training: since_training,
         metric: metric.map(str::to_owned),
         baseline: metric.and_then(|metric| reference.baseline_of(metric, "")),
-        history,
+        history: history.collect(),
         retrain: Vec::new(),
     };
     decay.retrain = reasons(&decay, rules, drift);

@@ -69,6 +69,14 @@ pub fn measure(
             None => merged = Some(shard),
         }
     }
+    if dead_letters > 0
+        && predictions
+            .iter()
+            .all(|(ids, _): &(Vec<String>, _)| ids.is_empty())
+    {
+        let problem = format!("the model takes none of the records: {dead_letters} dead letters");
+        return Err(Failure::new(Class::Data, problem).into());
+    }
     let merged = merged.ok_or_else(|| Failure::new(Class::NoInput, "there are no records"))?;
     Ok(Measured {
         profile: Profile::of(&layout, merged),

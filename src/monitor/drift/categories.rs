@@ -105,15 +105,17 @@ fn shares_of(reference: Side<'_>, current: Side<'_>) -> (Vec<u64>, Vec<u64>) {
 /// them, and of which so many were to be expected on the other.
 fn missing_on(absent: Side<'_>, there: Side<'_>, least: f64, expected: f64) -> Vec<CategoryShare> {
     let (size, size_without) = (there.counts.count() as f64, absent.counts.count() as f64);
-    // What may be there without being named is not missing.
-    if size == 0.0 || size_without == 0.0 || absent.unnamed_share() >= least {
+    if size == 0.0 || size_without == 0.0 {
         return Vec::new();
     }
-    let named = absent.named();
+    let (named, binned) = (absent.named(), absent.binned());
+    // What has no bin may be there without being named.
+    let may_be_unnamed = absent.unnamed_share() >= least;
     let mut found: Vec<CategoryShare> = there
         .named()
         .into_iter()
         .filter(|(name, _)| named.get(name).is_none_or(|count| *count == 0))
+        .filter(|(name, _)| binned.contains_key(name) || !may_be_unnamed)
         .map(|(name, count)| CategoryShare {
             name: name.replace('\0', "\u{FFFD}"),
             share: rounded(count as f64 / size),

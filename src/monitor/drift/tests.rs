@@ -177,6 +177,12 @@ fn new_and_vanished_categories_are_named_with_their_share() {
     assert_eq!(drift.new_categories[0].share, 0.015);
     assert_eq!(names(&drift.vanished_categories), ["c"]);
     assert_eq!(drift.level, Level::Moderate);
+    // Rare unknown values do not hide that a known category is gone.
+    let mut rare = now.clone();
+    if let Content::Categories { categories, .. } = &mut rare.series[0].content {
+        categories.others_error = 200;
+    }
+    assert_eq!(names(&between(&before, &rare).vanished_categories), ["c"]);
     // Of a few records none is missed.
     let few = categories(&[("a", 60), ("b", 39), ("c", 0), ("d", 0)], &[]);
     assert_eq!(between(&before, &few).level, Level::None);

@@ -24,6 +24,15 @@ impl Profile {
 impl Series {
     fn problem(&self) -> Option<&'static str> {
         let are_counts = |counts: &[u64]| counts.iter().all(|count| *count < MOST);
+        let values = &self.values;
+        if !are_counts(&[
+            values.present,
+            values.missing,
+            values.not_a_number,
+            values.infinite,
+        ]) {
+            return Some("has counts that are too large");
+        }
         match &self.content {
             Content::Numbers { edges, numbers, .. } => {
                 let is_ascending = |pair: &[f64]| pair[0] < pair[1];

@@ -54,6 +54,11 @@ fn a_reference_leaves_the_digest_as_it_is_and_belongs_to_one_version() {
             "`carrier` has not as many bins",
         ),
         ("\"profile\":{", "\"profile\":[{", "reference.json"),
+        (
+            "\"trained_at\":\"20",
+            "\"trained_at\":\"yesterday\",\"x\":\"20",
+            "trained_at is no day",
+        ),
     ] {
         let text = fs::read_to_string(&path).expect("text");
         assert!(text.contains(from), "{from}");

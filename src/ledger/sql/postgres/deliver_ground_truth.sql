@@ -5,3 +5,5 @@ FROM json_to_recordset($3::json)
 ON CONFLICT (job, record_id, logical_date, origin) DO UPDATE
 SET label = excluded.label, value = excluded.value, items = excluded.items, segment = excluded.segment,
     delivered_at = now()
+WHERE (ground_truth.label, ground_truth.value, ground_truth.items, ground_truth.segment)
+    IS DISTINCT FROM (excluded.label, excluded.value, excluded.items, excluded.segment)

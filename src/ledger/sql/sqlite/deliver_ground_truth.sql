@@ -6,3 +6,5 @@ WHERE true
 ON CONFLICT (job, record_id, logical_date, origin) DO UPDATE
 SET label = excluded.label, value = excluded.value, items = excluded.items, segment = excluded.segment,
     delivered_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+WHERE (ground_truth.label, ground_truth.value, ground_truth.items, ground_truth.segment)
+    IS NOT (excluded.label, excluded.value, excluded.items, excluded.segment)
