@@ -6,6 +6,11 @@
 
 use std::fmt::Write;
 
+/// The text with U+FFFD for U+0000, which Postgres stores in no text.
+pub fn storable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
 /// The text with everything escaped that steers a terminal; line ends stay.
 pub fn text(text: &str) -> String {
     escaped(

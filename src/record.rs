@@ -12,6 +12,8 @@ use arrow::array::{Array, StringArray};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::printable::storable;
+
 pub use rankings::Rankings;
 
 mod rankings;
@@ -69,7 +71,7 @@ pub fn unstorable(id: &str) -> Option<String> {
 /// The part of an id that can not be stored that stands for it in its dead letter.
 pub fn stand_in(id: &str) -> String {
     const SHOWN_CHARACTERS: usize = 100;
-    let id = id.replace('\0', "\u{FFFD}");
+    let id = storable(id);
     match id.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) if id.len() > LONGEST_ID => format!("{}…", &id[..end]),
         _ => id,

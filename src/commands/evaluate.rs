@@ -27,15 +27,13 @@ pub fn run(options: &EvaluateOptions, invocation: &Invocation<'_>) -> anyhow::Re
     let reference = Reference::of(&bundle)?;
     let target = target(invocation, Some(&job))?;
     let delivered = match &options.ground_truth {
-        Some(path) => Some(SourceKind::Parquet {
-            path: path.clone(),
-            strict: false,
-        }),
+        Some(path) => Some(SourceKind::files(path)),
         None => job.ground_truth.source.clone(),
     };
     let request = Request {
         job: &job,
         bundle: &bundle,
+        reference: reference.as_ref(),
         delivered,
         origin: match options.corrections {
             true => Origin::Correction,

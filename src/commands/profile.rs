@@ -43,10 +43,7 @@ pub fn run(options: &ProfileOptions, invocation: &Invocation<'_>) -> anyhow::Res
     let measured = reference::measure(&prepared, workers, invocation.interrupt)?;
     let baseline = match &options.ground_truth {
         Some(path) => {
-            let source = SourceKind::Parquet {
-                path: path.clone(),
-                strict: false,
-            };
+            let source = SourceKind::files(path);
             let (bundle, predictions) = (&prepared.bundle, measured.predictions);
             let baseline = baseline(&job, bundle, &source, predictions, invocation.interrupt)?;
             if baseline.judged == 0 {
@@ -122,10 +119,7 @@ fn job(options: &ProfileOptions) -> anyhow::Result<Job> {
         digest: None,
         ..job.model
     };
-    job.source.kind = SourceKind::Parquet {
-        path: options.data.clone(),
-        strict: false,
-    };
+    job.source.kind = SourceKind::files(&options.data);
     if let Some(column) = &options.id_column {
         job.source.id_column.clone_from(column);
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::{Job, SourceKind};
-use crate::ledger::{EvaluationRow, Ledger, Origin, Target};
+use crate::ledger::{EvaluationRow, Ledger, Origin, PublishedPredictions, Target};
 use crate::model::{Bundle, Task};
 use crate::monitor::Reference;
 use crate::run::decay::watched_metric;
@@ -31,8 +31,10 @@ pub use truth::Delivery;
 pub struct Request<'a> {
     /// The job.
     pub job: &'a Job,
-    /// The model that it names, for its classes and its baseline.
+    /// The model that it names, for its classes.
     pub bundle: &'a Bundle,
+    /// That model's reference, for its baseline.
+    pub reference: Option<&'a Reference>,
     /// Ground truth that is delivered now, if some is.
     pub delivered: Option<SourceKind>,
     /// By whom that is known.
@@ -132,7 +134,7 @@ pub fn evaluate(request: &Request<'_>, ledger: &mut Ledger) -> anyhow::Result<Ev
             })?;
             rows.extend(of_date.rows());
         }
-        ledger.for_each_truth(&job.name, origin, |record, _| {
+        ledger.for_each_truth(&job.name, origin, |record| {
             if !judged.contains(&hash(record)) {
                 unknown_records.add(record);
             }
@@ -142,14 +144,14 @@ pub fn evaluate(request: &Request<'_>, ledger: &mut Ledger) -> anyhow::Result<Ev
     let mut metrics = all.rows();
     metrics.append(&mut rows);
     count_missing(&mut metrics, &published);
-    add_baseline(&mut metrics, bundle)?;
+    if let Some(reference) = request.reference {
+        add_baseline(&mut metrics, reference);
+    }
     let mut replaced: Vec<String> = dates.iter().map(|date| (*date).to_owned()).collect();
     replaced.push(String::new());
     ledger.replace_evaluations(&job.name, &replaced, &metrics)?;
     let predictions = published.iter().map(|found| found.predicted).sum();
-    let with_truth: u64 = records_of(&metrics, |row| {
-        row.logical_date.is_empty() && row.segment.is_empty() && row.origin == Origin::Observed
-    });
+    let with_truth = observed(&metrics);
     Ok(Evaluation {
         job: job.name.clone(),
         delivery,
@@ -166,10 +168,12 @@ fn hash(id: &str) -> u64 {
     FixedState::default().hash_one(id)
 }
 
-/// Records of the models for which `is_counted` holds of a row, each model once.
-fn records_of(rows: &[EvaluationRow], is_counted: impl Fn(&EvaluationRow) -> bool) -> u64 {
-    let counted = rows.iter().filter(|row| is_counted(row));
-    let models: BTreeMap<(&str, &str), u64> = counted
+/// Predictions whose observed truth is there, of all models: each row of a model says how many.
+fn observed(rows: &[EvaluationRow]) -> u64 {
+    let of_all = rows.iter().filter(|row| {
+        row.logical_date.is_empty() && row.segment.is_empty() && row.origin == Origin::Observed
+    });
+    let models: BTreeMap<(&str, &str), u64> = of_all
         .map(|row| {
             (
                 (row.model_name.as_str(), row.model_version.as_str()),
@@ -181,7 +185,7 @@ fn records_of(rows: &[EvaluationRow], is_counted: impl Fn(&EvaluationRow) -> boo
 }
 
 /// Says of each row that is not of a segment how many predictions have no ground truth.
-fn count_missing(rows: &mut [EvaluationRow], published: &[crate::ledger::PublishedPredictions]) {
+fn count_missing(rows: &mut [EvaluationRow], published: &[PublishedPredictions]) {
     for row in rows.iter_mut().filter(|row| row.segment.is_empty()) {
         let of_model = published.iter().filter(|predictions| {
             predictions.model_name == row.model_name
@@ -194,16 +198,13 @@ fn count_missing(rows: &mut [EvaluationRow], published: &[crate::ledger::Publish
 }
 
 /// Puts the reference's metrics beside those of the same model.
-fn add_baseline(rows: &mut [EvaluationRow], bundle: &Bundle) -> anyhow::Result<()> {
-    let Some(reference) = Reference::of(bundle)? else {
-        return Ok(());
-    };
+fn add_baseline(rows: &mut [EvaluationRow], reference: &Reference) {
+    let model = &reference.model;
     for row in rows {
-        if row.model_name == bundle.name && row.model_version == bundle.version {
+        if row.model_name == model.name && row.model_version == model.version {
             row.baseline = reference.baseline_of(&row.metric, &row.class);
         }
     }
-    Ok(())
 }
 
 /// Values of `[ground_truth] by` at most.

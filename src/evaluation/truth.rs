@@ -17,6 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::job::{Job, SourceKind};
 use crate::ledger::{Ledger, Target, Truth};
 use crate::model::Task;
+use crate::printable::storable;
 use crate::record::unstorable;
 use crate::run::input::Input;
 use crate::run::probe::for_each_chunk;
@@ -211,16 +212,16 @@ impl Columns {
         };
         let mut truth = Truth {
             id,
-            date: clean(optional(self.date)?.unwrap_or_default()),
+            date: storable(&optional(self.date)?.unwrap_or_default()),
             label: None,
             value: None,
             items: None,
-            segment: optional(self.by)?.map(clean),
+            segment: optional(self.by)?.map(|text| storable(&text)),
         };
         let column = &columns[self.truth];
         match self.task {
             Task::Binary | Task::Multiclass => {
-                truth.label = text(self.truth)?.map(clean);
+                truth.label = text(self.truth)?.map(|text| storable(&text));
             }
             Task::Regression => {
                 let numbers = column
@@ -247,14 +248,6 @@ impl Columns {
             return Ok(None);
         }
         Ok(Some(truth))
-    }
-}
-
-/// Postgres holds no text with U+0000.
-fn clean(text: String) -> String {
-    match text.contains('\0') {
-        true => text.replace('\0', "\u{FFFD}"),
-        false => text,
     }
 }
 

@@ -18,4 +18,4 @@ pub use query::{QueryColumns, QueryEncoder};
 pub use rows::{Queries, Rows, Table, Tokens};
 pub use spec::{Feature, FeatureKind};
 pub use table::TableEncoder;
-pub use text::{TextColumns, TextEncoder, TooLong};
+pub use text::{TextColumns, TextEncoder, Texts, TooLong};

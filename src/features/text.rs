@@ -229,13 +229,19 @@ fn longer_text(encoding: &Encoding) -> usize {
 }
 
 /// A column of texts, or of bytes that should be texts.
-enum Texts<'a> {
+pub enum Texts<'a> {
+    /// Text.
     Utf8(&'a StringArray),
+    /// Bytes.
     Bytes(&'a BinaryArray),
 }
 
 impl<'a> Texts<'a> {
-    fn of(column: &'a ArrayRef) -> anyhow::Result<Self> {
+    /// A column as texts are read.
+    ///
+    /// # Errors
+    /// If it is of another type, which is a mistake of the caller.
+    pub fn of(column: &'a ArrayRef) -> anyhow::Result<Self> {
         let any = column.as_any();
         if let Some(texts) = any.downcast_ref() {
             return Ok(Self::Utf8(texts));
@@ -247,7 +253,11 @@ impl<'a> Texts<'a> {
         Err(Failure::internal(problem).into())
     }
 
-    fn at(&self, row: usize) -> Result<&'a str, Cause> {
+    /// The text of a row, or why there is none.
+    ///
+    /// # Errors
+    /// It is null, or no UTF-8.
+    pub fn at(&self, row: usize) -> Result<&'a str, Cause> {
         match self {
             Self::Utf8(texts) if texts.is_valid(row) => Ok(texts.value(row)),
             Self::Bytes(bytes) if bytes.is_valid(row) => {

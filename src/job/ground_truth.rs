@@ -42,10 +42,7 @@ pub(super) fn resolve(
             let problem = "can not be there together with path";
             return Err(places.failure("ground_truth", "table", problem));
         }
-        (Some(path), None) => Some(SourceKind::Parquet {
-            path,
-            strict: false,
-        }),
+        (Some(path), None) => Some(SourceKind::files(path)),
         (None, Some(table)) => Some(SourceKind::Postgres(PostgresSource {
             relation: PostgresRelation::Table {
                 table,

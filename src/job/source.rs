@@ -52,6 +52,14 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
+    /// The Parquet files at this path or pattern.
+    pub fn files(path: impl Into<String>) -> Self {
+        SourceKind::Parquet {
+            path: path.into(),
+            strict: false,
+        }
+    }
+
     /// The kind as it is written in a job file.
     pub fn as_str(&self) -> &'static str {
         let kind = match self {

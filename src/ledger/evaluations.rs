@@ -160,7 +160,7 @@ impl Ledger {
         })
     }
 
-    /// Passes record and date of all ground truth of a job to `visit`, by record.
+    /// Passes the record of each ground truth of a job to `visit`, in their order.
     ///
     /// # Errors
     /// Those of `visit`; the database's.
@@ -168,14 +168,11 @@ impl Ledger {
         &mut self,
         job: &str,
         origin: Origin,
-        mut visit: impl FnMut(&str, &str) -> anyhow::Result<()>,
+        mut visit: impl FnMut(&str) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let values = [job.into(), origin.as_str().into()];
         self.stream(statement!("ground_truth_of_job"), &values, &mut |row| {
-            visit(
-                &row.get::<String>("record_id")?,
-                &row.get::<String>("logical_date")?,
-            )
+            visit(&row.get::<String>("record_id")?)
         })
     }
 

@@ -66,6 +66,14 @@ impl Moments {
         sum: 0.0,
         squares: 0.0,
     };
+
+    /// Takes those of further numbers, with differences from the same origin.
+    pub fn merge(&mut self, other: &Self) {
+        self.minimum = self.minimum.min(other.minimum);
+        self.maximum = self.maximum.max(other.maximum);
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
 }
 
 /// Adds to each of `counts` how many of `values` (finite ones) are not below the edge at its place, and takes
@@ -159,10 +167,12 @@ fn add_moments(block: &[f64], origin: f64, largest: f64, moments: &mut Moments) 
         take!(lane, value, origin, largest, sums, squares, minima, maxima);
     }
     for lane in 0..LANES {
-        moments.sum += sums[lane];
-        moments.squares += squares[lane];
-        moments.minimum = moments.minimum.min(minima[lane]);
-        moments.maximum = moments.maximum.max(maxima[lane]);
+        moments.merge(&Moments {
+            minimum: minima[lane],
+            maximum: maxima[lane],
+            sum: sums[lane],
+            squares: squares[lane],
+        });
     }
 }
 

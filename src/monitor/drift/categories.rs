@@ -7,6 +7,7 @@ use crate::job::Thresholds;
 use crate::monitor::measures::{cramers_v, jensen_shannon, l_infinity, psi};
 use crate::monitor::profile::Categories;
 use crate::monitor::rounded;
+use crate::printable::storable;
 
 /// One side of the comparison.
 #[derive(Clone, Copy)]
@@ -117,7 +118,7 @@ fn missing_on(absent: Side<'_>, there: Side<'_>, least: f64, expected: f64) -> V
         .filter(|(name, _)| named.get(name).is_none_or(|count| *count == 0))
         .filter(|(name, _)| binned.contains_key(name) || !may_be_unnamed)
         .map(|(name, count)| CategoryShare {
-            name: name.replace('\0', "\u{FFFD}"),
+            name: storable(name),
             share: rounded(count as f64 / size),
         })
         .filter(|category| category.share >= least && category.share * size_without >= expected)

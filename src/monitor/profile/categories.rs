@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::storable;
+
 /// Names that are counted at a time.
 const COUNTED: usize = 1024;
 
@@ -113,8 +115,7 @@ impl CategoryCounter {
             .char_indices()
             .nth(LONGEST_NAME)
             .map_or(name.len(), |(end, _)| end);
-        // Postgres holds no such text.
-        let name = &name[..end].replace('\0', "\u{FFFD}");
+        let name = &storable(&name[..end]);
         if let Some(count) = self.names.get_mut(name) {
             *count += 1;
         } else if self.names.len() < COUNTED {

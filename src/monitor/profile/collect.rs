@@ -12,7 +12,7 @@ use super::layout::{Bins, Layout};
 use super::numbers::NumberCounter;
 use super::text::{Text, characters, mistaken};
 use super::{Counts, ShardProfile, Values};
-use crate::features::{Encoded, Encoder, Feature, FeatureKind, Note, Rows};
+use crate::features::{Encoded, Encoder, Feature, FeatureKind, Note, Rows, TextEncoder, Tokens};
 use crate::record::Outputs;
 
 /// Counts the records of a shard, or of a part of one.
@@ -156,31 +156,28 @@ impl Collector {
         let sampled: Vec<usize> = (0..count)
             .filter(|index| is_sampled(chunk.first_ordinal + row_at(*index) as u64, self.one_in))
             .collect();
-        let mut at = 0;
-        for (index, (feature, column)) in encoder.features().iter().zip(chunk.columns).enumerate() {
+        let layout = self.layout.clone();
+        let features = encoder.features().iter().zip(chunk.columns);
+        for (index, ((feature, column), &at)) in features.zip(layout.places()).enumerate() {
             let column = match is_whole {
                 true => column.clone(),
                 false => filter(column, chunk.counted)?,
             };
-            let codes = chunk.encoded.codes(index);
-            let is_first = index == 0;
-            at += self.add_feature(
-                at,
-                feature,
-                &column,
-                &Codes { codes, rows: &rows },
-                &sampled,
-            )?;
-            if let (FeatureKind::Text { .. }, true) = (&feature.kind, is_first) {
-                self.add_tokens(at, encoder, chunk, &sampled_rows(&sampled, row_at));
-                at += 2;
-            }
+            let codes = Codes {
+                codes: chunk.encoded.codes(index),
+                rows: &rows,
+            };
+            self.add_feature(at, feature, &column, &codes, &sampled)?;
+        }
+        if let (Encoder::Text(texts), Rows::Tokens(tokens)) = (encoder, &chunk.encoded.rows) {
+            let rows: Vec<usize> = sampled.iter().map(|&index| row_at(index)).collect();
+            self.add_tokens(texts, tokens, chunk, &rows);
         }
         self.add_notes(chunk);
         Ok(())
     }
 
-    /// Counts one feature, whose series begin at `at`. Returns how many these are.
+    /// Counts one feature, whose series begin at `at`.
     fn add_feature(
         &mut self,
         at: usize,
@@ -188,28 +185,24 @@ impl Collector {
         column: &ArrayRef,
         codes: &Codes<'_>,
         sampled: &[usize],
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<()> {
         match &feature.kind {
             FeatureKind::Numeric(_) => {
                 let Some(values) = column.as_primitive_opt::<Float64Type>() else {
                     return Err(mistaken(column));
                 };
                 self.add_numbers(at, values, sampled);
-                Ok(1)
             }
             FeatureKind::Categorical { .. } => {
                 self.add_categories(at, column, codes)?;
-                Ok(1)
             }
             FeatureKind::Text { .. } => {
                 self.add_presence(at, column);
                 let lengths = characters(column)?;
                 self.add_finite(at + 1, lengths, sampled);
-                Ok(2)
             }
             FeatureKind::Query => {
                 self.add_presence(at, column);
-                Ok(1)
             }
             FeatureKind::Items => {
                 self.add_presence(at, column);
@@ -220,9 +213,9 @@ impl Collector {
                         .collect()
                 });
                 self.add_finite(at + 1, lengths.unwrap_or_default(), sampled);
-                Ok(2)
             }
         }
+        Ok(())
     }
 
     fn add_presence(&mut self, at: usize, column: &ArrayRef) {
@@ -266,14 +259,21 @@ impl Collector {
         }
     }
 
-    /// Counts numbers that are finite where they are there; `sampled` are some of their places.
+    /// Counts numbers that are finite where they are there, and missing elsewhere; `sampled` are some of their
+    /// places.
     fn add_finite(&mut self, at: usize, numbers: Vec<Option<f64>>, sampled: &[usize]) {
+        let missing = numbers.iter().filter(|number| number.is_none()).count();
+        self.counted.series[at].values.missing += missing as u64;
+        self.add_those_there(at, &numbers, sampled);
+    }
+
+    /// The same, where what is not there is none of the series.
+    fn add_those_there(&mut self, at: usize, numbers: &[Option<f64>], sampled: &[usize]) {
         let Counter { values, kind } = &mut self.counted.series[at];
         let Kind::Numbers(counter) = kind else { return };
         self.scratch.clear();
         self.scratch.extend(numbers.iter().flatten());
         values.present += self.scratch.len() as u64;
-        values.missing += (numbers.len() - self.scratch.len()) as u64;
         counter.add(&self.scratch);
         for number in sampled.iter().filter_map(|&index| *numbers.get(index)?) {
             counter.add_to_sample(number);
@@ -307,11 +307,16 @@ impl Collector {
         Ok(())
     }
 
-    /// Counts tokens of texts that were not rejected.
-    fn add_tokens(&mut self, at: usize, encoder: &Encoder, chunk: &Chunk<'_>, sampled: &[usize]) {
-        let (Rows::Tokens(tokens), Encoder::Text(texts)) = (&chunk.encoded.rows, encoder) else {
-            return;
-        };
+    /// Counts tokens of texts that were not rejected; `sampled` are some of the chunk's rows.
+    fn add_tokens(
+        &mut self,
+        texts: &TextEncoder,
+        tokens: &Tokens,
+        chunk: &Chunk<'_>,
+        sampled: &[usize],
+    ) {
+        // Behind presence and characters of the first text.
+        let at = self.layout.places()[0] + 2;
         let unknown = texts.unknown_token();
         let is_counted =
             |row: usize| chunk.counted.value(row) && chunk.encoded.rejections[row].is_none();
@@ -326,12 +331,8 @@ impl Collector {
             let unknown = ids.iter().filter(|id| Some(**id) == unknown).count();
             unknown as f64 / ids.len().max(1) as f64
         });
-        for (at, numbers) in [(at, lengths), (at + 1, shares)] {
-            // Rows that are not counted are no missing values.
-            let before = self.counted.series[at].values.missing;
-            self.add_finite(at, numbers, sampled);
-            self.counted.series[at].values.missing = before;
-        }
+        self.add_those_there(at, &lengths, sampled);
+        self.add_those_there(at + 1, &shares, sampled);
     }
 
     fn add_notes(&mut self, chunk: &Chunk<'_>) {
@@ -464,10 +465,6 @@ impl Collector {
 struct Codes<'a> {
     codes: &'a [u32],
     rows: &'a [usize],
-}
-
-fn sampled_rows(sampled: &[usize], row_at: impl Fn(usize) -> usize) -> Vec<usize> {
-    sampled.iter().map(|&index| row_at(index)).collect()
 }
 
 /// Whether the record of this ordinal is part of the samples: by a hash, so that no period in the data

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::categories::KnownCategories;
 use super::{Content, Profile};
 use crate::features::{Feature, FeatureKind};
+use crate::printable::storable;
 use crate::record::Outputs;
 
 /// Categories of a series that are counted each by itself.
@@ -166,9 +167,11 @@ fn digest(series: &[SeriesLayout]) -> String {
 
 impl SeriesLayout {
     fn new(name: String, side: Side, bins: Bins) -> Self {
-        // Postgres holds no such text.
-        let name = name.replace('\0', "\u{FFFD}");
-        Self { name, side, bins }
+        Self {
+            name: storable(&name),
+            side,
+            bins,
+        }
     }
 
     /// Takes the bins of the series of this name, if it is of the same kind.

@@ -67,7 +67,7 @@ impl Numbers {
 
     /// The value at `rank`, from 0 to 1.
     pub fn quantile(&self, rank: f64) -> Option<f64> {
-        self.digest(POINTS)?.estimate_quantile(rank)
+        self.digest()?.estimate_quantile(rank)
     }
 
     /// Takes the counts of further values of the same series.
@@ -78,11 +78,13 @@ impl Numbers {
         for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
             *bin += more;
         }
-        self.minimum = least(self.minimum, other.minimum);
-        self.maximum = greatest(self.maximum, other.maximum);
+        let minima = [self.minimum, other.minimum].into_iter().flatten();
+        self.minimum = minima.reduce(f64::min);
+        let maxima = [self.maximum, other.maximum].into_iter().flatten();
+        self.maximum = maxima.reduce(f64::max);
         self.sum += other.sum;
         self.squares += other.squares;
-        self.points = match (self.digest(POINTS), other.digest(POINTS)) {
+        self.points = match (self.digest(), other.digest()) {
             (Some(mine), Some(others)) => points(&TDigest::merge_digests(vec![mine, others])),
             (None, Some(_)) => other.points.clone(),
             (_, None) => std::mem::take(&mut self.points),
@@ -100,7 +102,7 @@ impl Numbers {
         counter.finish(1)
     }
 
-    fn digest(&self, size: usize) -> Option<TDigest> {
+    fn digest(&self) -> Option<TDigest> {
         let weight: f64 = self.points.iter().map(|(_, weight)| weight).sum();
         if weight <= 0.0 {
             return None;
@@ -120,7 +122,7 @@ impl Numbers {
             weight,
             Some(ends.1),
             Some(ends.0),
-            size,
+            POINTS,
         ))
     }
 }
@@ -135,15 +137,9 @@ pub struct NumberCounter {
     count: u64,
     /// Values that are not below each edge.
     at_least: Vec<u64>,
+    #[serde(with = "moments_as_bits")]
+    moments: Moments,
     #[serde(with = "bits")]
-    minimum: f64,
-    #[serde(with = "bits")]
-    maximum: f64,
-    #[serde(with = "bits")]
-    sum: f64,
-    #[serde(with = "bits")]
-    squares: f64,
-    #[serde(with = "all_bits")]
     sample: Vec<f64>,
     #[serde(skip)]
     distinct: Option<Distinct>,
@@ -151,19 +147,6 @@ pub struct NumberCounter {
 
 /// Numbers on their way between processes, where none may change.
 mod bits {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        number.to_bits().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        u64::deserialize(deserializer).map(f64::from_bits)
-    }
-}
-
-/// The same of many.
-mod all_bits {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
@@ -173,6 +156,37 @@ mod all_bits {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
         let bits = Vec::<u64>::deserialize(deserializer)?;
         Ok(bits.into_iter().map(f64::from_bits).collect())
+    }
+}
+
+/// The same of sums and extremes.
+mod moments_as_bits {
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
+
+    use super::{Moments, bits};
+
+    pub fn serialize<S: Serializer>(moments: &Moments, serializer: S) -> Result<S::Ok, S::Error> {
+        let Moments {
+            minimum,
+            maximum,
+            sum,
+            squares,
+        } = *moments;
+        bits::serialize(&[minimum, maximum, sum, squares], serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Moments, D::Error> {
+        let numbers = bits::deserialize(deserializer)?;
+        let [minimum, maximum, sum, squares] = numbers[..] else {
+            return Err(D::Error::invalid_length(numbers.len(), &"four numbers"));
+        };
+        Ok(Moments {
+            minimum,
+            maximum,
+            sum,
+            squares,
+        })
     }
 }
 
@@ -191,10 +205,7 @@ impl NumberCounter {
             edges,
             origin,
             count: 0,
-            minimum: f64::INFINITY,
-            maximum: f64::NEG_INFINITY,
-            sum: 0.0,
-            squares: 0.0,
+            moments: Moments::NONE,
             sample: Vec::new(),
             distinct: None,
         }
@@ -221,22 +232,14 @@ impl NumberCounter {
     /// Counts values, all of which are finite.
     pub fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
-        let mut moments = Moments {
-            minimum: self.minimum,
-            maximum: self.maximum,
-            sum: self.sum,
-            squares: self.squares,
-        };
         count_numbers(
             Kernels::best(),
             values,
             &self.edges,
             &mut self.at_least,
             (self.origin, LARGEST),
-            &mut moments,
+            &mut self.moments,
         );
-        (self.minimum, self.maximum) = (moments.minimum, moments.maximum);
-        (self.sum, self.squares) = (moments.sum, moments.squares);
         if let Some(distinct) = &mut self.distinct {
             distinct.add(values);
         }
@@ -253,10 +256,7 @@ impl NumberCounter {
         for (count, more) in self.at_least.iter_mut().zip(other.at_least) {
             *count += more;
         }
-        self.minimum = self.minimum.min(other.minimum);
-        self.maximum = self.maximum.max(other.maximum);
-        self.sum += other.sum;
-        self.squares += other.squares;
+        self.moments.merge(&other.moments);
         self.sample.extend(other.sample);
         if let (Some(distinct), Some(others)) = (&mut self.distinct, other.distinct) {
             distinct.bits.extend(others.bits);
@@ -278,10 +278,10 @@ impl NumberCounter {
             .chain(self.at_least.iter().copied());
         Numbers {
             bins: from.zip(above).map(|(from, above)| from - above).collect(),
-            minimum: (self.count > 0).then_some(self.minimum),
-            maximum: (self.count > 0).then_some(self.maximum),
-            sum: self.sum,
-            squares: self.squares,
+            minimum: (self.count > 0).then_some(self.moments.minimum),
+            maximum: (self.count > 0).then_some(self.moments.maximum),
+            sum: self.moments.sum,
+            squares: self.moments.squares,
             points,
         }
     }
@@ -305,18 +305,4 @@ fn points(digest: &TDigest) -> Vec<(f64, f64)> {
     centroids
         .map(|centroid| (centroid.mean(), centroid.weight()))
         .collect()
-}
-
-fn least(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
-fn greatest(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.max(other)),
-        (one, other) => one.or(other),
-    }
 }

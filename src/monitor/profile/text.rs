@@ -1,9 +1,10 @@
-//! Columns of text as they are read: plain, in dictionaries, or as bytes.
+//! Columns of text as they are read for categories: plain, or in dictionaries; and how long texts are.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
 use arrow::datatypes::Int32Type;
 
 use crate::error::Failure;
+use crate::features::Texts;
 
 /// Text, or text in a dictionary.
 pub(super) enum Text<'a> {
@@ -36,21 +37,9 @@ impl<'a> Text<'a> {
 
 /// How many characters each text has; `None` where there is none.
 pub(super) fn characters(column: &ArrayRef) -> anyhow::Result<Vec<Option<f64>>> {
-    let count = |text: &str| text.chars().count() as f64;
-    if let Some(texts) = column.as_string_opt::<i32>() {
-        return Ok(texts.iter().map(|text| text.map(count)).collect());
-    }
-    let texts = column
-        .as_binary_opt::<i32>()
-        .ok_or_else(|| mistaken(column))?;
-    let texts = texts.iter();
-    Ok(texts
-        .map(|bytes| {
-            bytes
-                .and_then(|bytes| std::str::from_utf8(bytes).ok())
-                .map(count)
-        })
-        .collect())
+    let texts = Texts::of(column)?;
+    let count = |row| texts.at(row).ok().map(|text| text.chars().count() as f64);
+    Ok((0..column.len()).map(count).collect())
 }
 
 pub(super) fn mistaken(column: &ArrayRef) -> anyhow::Error {
