@@ -31,6 +31,8 @@ pub enum Class {
     Permission,
     /// Job file, bundle, schema or fingerprint (78).
     Config,
+    /// A rule withheld the run, or not all that should be published is (79).
+    Withheld,
     /// Past `[schedule] finish_by`; a later start continues (80).
     Late,
 }
@@ -56,13 +58,14 @@ impl Class {
             Class::Temporary => 75,
             Class::Permission => 77,
             Class::Config => 78,
+            Class::Withheld => 79,
             Class::Late => 80,
         }
     }
 }
 
 /// All classes.
-const CLASSES: [Class; 10] = [
+const CLASSES: [Class; 11] = [
     Class::Usage,
     Class::Data,
     Class::NoInput,
@@ -72,6 +75,7 @@ const CLASSES: [Class; 10] = [
     Class::Temporary,
     Class::Permission,
     Class::Config,
+    Class::Withheld,
     Class::Late,
 ];
 

@@ -69,13 +69,18 @@ impl Interrupt {
         self.check().is_err()
     }
 
+    /// Whether a signal asked to stop: then there is no time for anything that can wait.
+    pub fn is_signalled(&self) -> bool {
+        self.0.signalled.load(Ordering::Relaxed)
+    }
+
     /// Stops whoever asks, if so requested.
     ///
     /// # Errors
     /// To stop is requested by a signal (75), or it is past `finish_by` (80).
     pub fn check(&self) -> Result<(), Failure> {
         const HINT: &str = "what is committed stays; the next start continues";
-        if self.0.signalled.load(Ordering::Relaxed) {
+        if self.is_signalled() {
             return Err(Failure::new(Class::Temporary, "interrupted").hint(HINT));
         }
         match self.time_left() {

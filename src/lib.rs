@@ -27,6 +27,8 @@
 //! |---|---|
 //! | [`cli`], [`terminal`], [`commands`] | arguments; the streams; one file for each subcommand |
 //! | [`error`], [`interrupt`] | classes of failure with their exit codes; signals and deadlines |
+//! | [`whole_file`] | files that are written as a whole |
+//! | [`subprocess`] | programs that the job file names |
 //! | [`printable`] | text from outside, made safe to show |
 //! | [`fault`] | faults on demand, for tests |
 //! | [`job`] | the job file, and what it means |
@@ -37,6 +39,8 @@
 //! | [`record`] | predictions, dead letters, and the hash of both |
 //! | [`monitor`] | statistics and profiles that merge, drift, metrics |
 //! | [`ledger`] | the tables that know what is done |
+//! | [`alert`] | rules that tell somebody of a run, and how people are told |
+//! | [`exposition`] | figures of runs where Prometheus finds them |
 //! | [`run`] | the order of events |
 //! | [`evaluation`] | what predictions were worth, once it is known what was true |
 //! | [`check`] | what would keep a run from succeeding, found before it begins |
@@ -71,12 +75,14 @@
     clippy::dbg_macro
 )]
 
+pub mod alert;
 pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod error;
 pub mod evaluation;
+pub mod exposition;
 pub mod fault;
 pub mod features;
 pub mod interrupt;
@@ -91,5 +97,7 @@ pub mod run;
 pub mod scaffold;
 pub mod source;
 pub mod status;
+pub mod subprocess;
 pub mod suggest;
 pub mod terminal;
+pub mod whole_file;

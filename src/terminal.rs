@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{Format, GlobalOptions, LogFormat};
 use crate::error;
@@ -18,6 +20,15 @@ use crate::run::Progress;
 
 /// How often progress is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What speaks HTTP tells of whole addresses, and those of receivers are secrets.
+fn quiet(level: LevelFilter) -> Targets {
+    ["ureq", "ureq_proto"]
+        .into_iter()
+        .fold(Targets::new().with_default(level), |targets, name| {
+            targets.with_target(name, LevelFilter::OFF)
+        })
+}
 
 /// The process's streams.
 pub struct Terminal {
@@ -48,8 +59,11 @@ impl Terminal {
             });
         // The one refusal there can be is a subscriber that is set already, and then logs work too.
         let _ = match options.log_format {
-            LogFormat::Text => logs.try_init(),
-            LogFormat::Json => logs.json().flatten_event(true).try_init(),
+            LogFormat::Text => logs.finish().with(quiet(level)).try_init(),
+            LogFormat::Json => {
+                let logs = logs.json().flatten_event(true);
+                logs.finish().with(quiet(level)).try_init()
+            }
         };
         std::panic::set_hook(Box::new(|panic| {
             tracing::error!(location = ?panic.location(), "panic: {}", panic_text(panic));
@@ -91,7 +105,8 @@ impl Terminal {
     ) -> anyhow::Result<()> {
         match self.format {
             Format::Json => self.print(&printable::json(&serde_json::to_string(json)?)),
-            Format::Text => self.print(&printable::text(&text())),
+            // Only a report is more than its text to a browser, and is printed by itself.
+            Format::Text | Format::Html => self.print(&printable::text(&text())),
         }
         .context("cannot write to standard output; what the ledger holds is not affected")
     }

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Makes sure that the programs are there which the tests start: Debian's postgresql, pgbouncer, strace,
-# faketime, systemd (for systemd-analyze) and debootstrap. Installs what is missing and nothing else; no
+# faketime, systemd (for systemd-analyze), debootstrap and chromium. Installs what is missing and nothing else; no
 # server is started, none of an existing installation's files is changed. Where each is looked for is what
 # tests/it/harness does. What needs no installation goes into target/tools: a validator of Kubernetes
-# manifests, Debian's crontab, and the base of a container.
+# manifests, Debian's crontab, what Prometheus has (promtool, Pushgateway, node-exporter), and the base of a
+# container.
 # `untested` prints what can not be tested for want of a program: a variable for the tests that says
 # so, and words.
 set -eu
@@ -59,6 +60,16 @@ crontab_is_there() {
     [ -x "$tools/cron/usr/bin/crontab" ]
 }
 
+prometheus_is_there() {
+    for program in promtool prometheus-pushgateway prometheus-node-exporter; do
+        [ -x "$tools/prometheus/usr/bin/$program" ] || return 1
+    done
+}
+
+chromium_is_there() {
+    command -v chromium >/dev/null
+}
+
 debootstrap_is_there() {
     container_is_there || [ "$(id -u)" != 0 ] || command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ]
 }
@@ -80,6 +91,7 @@ missing() {
     systemd_analyze_is_there || echo systemd
     pip_is_there || echo python3-pip
     debootstrap_is_there || echo debootstrap
+    chromium_is_there || echo chromium
 }
 
 untested() {
@@ -90,6 +102,8 @@ untested() {
     systemd_can_be_started || echo "TEST_WITHOUT_OWN_SYSTEMD the units in cron/ under a systemd of their own (needs root and cgroups)"
     kubernetes_validate_is_there || echo "TEST_WITHOUT_KUBERNETES the manifests in cron/ (kubernetes-validate)"
     crontab_is_there || echo "TEST_WITHOUT_CRONTAB the crontab in cron/, by cron's own rules"
+    prometheus_is_there || echo "TEST_WITHOUT_PROMETHEUS metrics, alert rules and dashboard (promtool, Pushgateway, node-exporter)"
+    chromium_is_there || echo "TEST_WITHOUT_CHROMIUM the report in a browser"
     container_can_be_entered || echo "TEST_WITHOUT_CONTAINER the container (needs root, debootstrap and mounts)"
 }
 
@@ -119,7 +133,7 @@ install() {
     esac
 }
 
-# As whoever this is: three things that are files and no more.
+# As whoever this is: four things that are files and no more.
 fetch() {
     mkdir -p "$tools"
     kubernetes_validate_is_there || {
@@ -131,6 +145,12 @@ fetch() {
         mkdir "$tools/cron"
         (cd "$tools/cron" && apt-get download --quiet=2 --option APT::Sandbox::User=root cron && dpkg --extract cron_*.deb . && rm cron_*.deb)
     } || rm -rf "$tools/cron"
+    prometheus_is_there || {
+        rm -rf "$tools/prometheus"
+        mkdir "$tools/prometheus"
+        (cd "$tools/prometheus" && apt-get download --quiet=2 --option APT::Sandbox::User=root prometheus prometheus-pushgateway prometheus-node-exporter &&
+            for package in *.deb; do dpkg --extract "$package" . || exit; done && rm ./*.deb)
+    } || rm -rf "$tools/prometheus"
     [ "$(id -u)" != 0 ] || "$here/container.sh" base || true
 }
 

@@ -1,10 +1,15 @@
 //! The job file, and what the calendar makes of it.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use nix::unistd::{AccessFlags, access};
 
-use super::{Group, List, Request, count, setting};
-use crate::job::{LogicalDate, PostgresRelation, SourceKind};
+use super::{Group, List, Request, Section, count, setting};
+use crate::alert;
+use crate::error::Failure;
+use crate::job::{AlertRule, Job, LogicalDate, Metrics, PostgresRelation, SourceKind};
 
 /// A time of day for those who have none yet.
 const SUGGESTED_FINISH_BY: &str = "finish_by = \"06:00\"";
@@ -78,6 +83,8 @@ pub(super) fn look(request: &Request<'_>, date: LogicalDate, now: Timestamp, lis
             setting("schedule", "cron = \"30 2 * * *\""),
         ),
     }
+    look_at_alerts(job, &mut section);
+    look_at_metrics(job, &mut section);
     match schedule.deadline(now) {
         Some(deadline) => {
             let left = deadline.duration_since(now);
@@ -91,6 +98,59 @@ pub(super) fn look(request: &Request<'_>, date: LogicalDate, now: Timestamp, lis
             setting("schedule", SUGGESTED_FINISH_BY),
         ),
     }
+}
+
+/// Whether the file for Prometheus could be written, short of writing it.
+fn look_at_metrics(job: &Job, section: &mut Section<'_>) {
+    let Metrics {
+        textfile,
+        pushgateway,
+    } = &job.metrics;
+    if job.metrics.is_empty() {
+        let line = setting("metrics", "textfile = \"/…/lamplighter.prom\"");
+        section.not_set_up("metrics", "Prometheus gets no figures", line);
+        return;
+    }
+    if let Some(file) = textfile {
+        let directory = match file.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
+        };
+        if let Err(error) = access(directory, AccessFlags::W_OK | AccessFlags::X_OK) {
+            let failure = Failure::config(format!(
+                "[metrics] textfile: {} can not be written: {error}",
+                directory.display()
+            ));
+            let mend = "create the directory, or give it to the user that runs the job";
+            section.failed_with("metrics", &failure.into(), mend);
+            return;
+        }
+    }
+    let places = [
+        textfile.as_ref().map(|file| file.display().to_string()),
+        pushgateway.as_ref().map(|_| "a Pushgateway".to_owned()),
+    ];
+    let places: Vec<String> = places.into_iter().flatten().collect();
+    section.passed("metrics", places.join(", "));
+}
+
+/// Whether alerts could be sent, short of sending one.
+fn look_at_alerts(job: &Job, section: &mut Section<'_>) {
+    if job.alerts.is_empty() {
+        let lines = "[[alert]]: name, metric, op, value; see jobs/README.md";
+        section.not_set_up("alerts", "nobody is told of a bad night", lines);
+        return;
+    }
+    if let Err(problem) = alert::readiness(job) {
+        let failure = anyhow::Error::from(Failure::config(problem));
+        let mend = "`lamplighter alerts test` sends one of each";
+        section.failed_with("alerts", &failure, mend);
+        return;
+    }
+    let told = |rule: &&AlertRule| rule.webhook.is_some() || rule.exec.is_some();
+    let told = job.alerts.iter().filter(told).count();
+    let rules = count(job.alerts.len() as u64, "rule");
+    section.passed("alerts", format!("{rules}, {told} of them with a receiver"));
 }
 
 /// A time as people read it.

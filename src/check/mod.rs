@@ -94,7 +94,9 @@ pub struct Item {
 }
 
 /// What can be left out.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 8] = [
+    "alerts",
+    "metrics",
     "date in source",
     "finish_by",
     "wait_for",

@@ -4,6 +4,7 @@
     reason = "help texts: what stands in brackets is a section of the job file"
 )]
 
+mod alerts;
 mod backfill;
 mod check;
 mod completions;
@@ -15,6 +16,7 @@ mod model;
 mod plan;
 mod queue;
 mod records;
+mod report;
 mod run;
 mod runs;
 mod status;
@@ -23,6 +25,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use alerts::AlertsCommand;
 pub use backfill::{BackfillOptions, Reprocess};
 pub use check::CheckOptions;
 pub use completions::{CompletionsOptions, completions};
@@ -34,6 +37,7 @@ pub use model::{HuggingFaceOptions, ImportCommand, ModelCommand, ProfileOptions}
 pub use plan::PlanOptions;
 pub use queue::{PushOptions, QueueCommand};
 pub use records::{EraseOptions, IdsOptions, RecordsCommand};
+pub use report::ReportOptions;
 pub use run::RunOptions;
 pub use runs::{PruneOptions, RunsCommand};
 pub use status::StatusOptions;
@@ -53,7 +57,7 @@ Exit codes:
   75   interrupted, input not there yet, or locked by another process: start again
   77   permission denied
   78   job file, bundle, schema or fingerprint
-  79   not everything that should be published is (status)
+  79   scored, but a rule of [[alert]] withheld it; status: not all that should be published is
   80   past [schedule] finish_by: a later start continues
   101, 134, 137   panic, abort, killed: the next start continues (130 and 143: interrupted twice)";
 
@@ -119,6 +123,8 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
+    /// For browsers: one page that needs nothing else (report alone).
+    Html,
 }
 
 /// Form of standard error.
@@ -194,7 +200,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   lamplighter report
-  lamplighter report flight-delay@2026-11-23#1 --format json")]
+  lamplighter report flight-delay --all
+  lamplighter report flight-delay@2026-11-23#1 --format json
+  lamplighter report flight-delay --format html --output report.html
+  lamplighter report --compare flight-delay@2026-11-22#1 flight-delay@2026-11-23#1")]
     Report(ReportOptions),
     /// Tell how far a run's data and predictions are from the training data, or from another run
     #[command(after_help = "\
@@ -218,6 +227,12 @@ Examples:
   lamplighter evaluate jobs/flight-delay.toml --ground-truth checked.parquet --corrections
   lamplighter evaluate jobs/flight-delay.toml --format json")]
     Evaluate(EvaluateOptions),
+    /// See whether alerts arrive
+    #[command(
+        subcommand,
+        after_help = "Example:\n  lamplighter alerts test jobs/flight-delay.toml"
+    )]
+    Alerts(AlertsCommand),
     /// Look at records that could not be scored
     #[command(subcommand, after_help = "Example:\n  lamplighter dead-letters list")]
     DeadLetters(DeadLettersCommand),
@@ -269,13 +284,6 @@ pub struct JobOptions {
     /// Overrides a key of the job file, such as run.batch_size=256; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-}
-
-/// Options of `report`.
-#[derive(Args)]
-pub struct ReportOptions {
-    /// job@date#generation, or a job for its newest run [default: the newest run]
-    pub run: Option<String>,
 }
 
 /// Options of `drift`.

@@ -39,6 +39,17 @@ Examples:
         /// job@date#generation, or a job for its newest run [default: the newest run]
         run: Option<String>,
     },
+    /// Publish a run that was withheld: consumers see it from then on
+    #[command(after_help = "\
+For a run that a rule of [[alert]] or [errors] max_dead_letters withheld and that somebody has looked at. It
+takes the place of what consumers see of its date. Trials and retries can not be published.
+
+Example:
+  lamplighter runs publish flight-delay@2026-11-23#2")]
+    Publish {
+        /// job@date#generation
+        run: String,
+    },
     /// Give an unfinished run up, so that no start continues it
     #[command(after_help = "Example:\n  lamplighter runs cancel flight-delay@2026-11-22#1")]
     Cancel {

@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use serde_json::json;
 
-use super::{Invocation, load_job, target, with_ledger};
+use super::{Invocation, deliver, load_job, target, with_ledger};
+use crate::alert::Effort;
 use crate::cli::EvaluateOptions;
 use crate::evaluation::{self, Delivery, Evaluation, Named, Request};
 use crate::job::SourceKind;
@@ -13,7 +14,7 @@ use crate::model::Bundle;
 use crate::monitor::Reference;
 use crate::printable::one_line;
 use crate::report::text::grouped;
-use crate::report::{Decay, evaluation as text};
+use crate::report::{Decay, JudgedRule, RuleState, evaluation as text};
 use crate::run::decay::decay;
 
 /// Runs the command.
@@ -42,8 +43,10 @@ pub fn run(options: &EvaluateOptions, invocation: &Invocation<'_>) -> anyhow::Re
         target: &target,
         interrupt: invocation.interrupt,
     };
-    let (evaluation, aged) = with_ledger(&target, Access::Write, |ledger| {
+    let (evaluation, aged, alerts) = with_ledger(&target, Access::Write, |ledger| {
         let evaluation = evaluation::evaluate(&request, ledger)?;
+        let alerts = evaluation::alerts::alert(ledger, &job, &evaluation.metrics)?;
+        deliver(ledger, &job, Effort::Persistent, invocation);
         let aged = match &reference {
             Some(reference) => {
                 let rules = &job.drift.retrain;
@@ -52,24 +55,30 @@ pub fn run(options: &EvaluateOptions, invocation: &Invocation<'_>) -> anyhow::Re
             }
             None => None,
         };
-        Ok((evaluation, aged))
+        Ok((evaluation, aged, alerts))
     })?;
     let mut json = json!(evaluation);
     json["decay"] = json!(aged);
+    json["alerts"] = json!(alerts);
     invocation
         .terminal
-        .print_either(&json, || render(&evaluation, aged.as_ref()))?;
+        .print_either(&json, || render(&evaluation, aged.as_ref(), &alerts))?;
     Ok(0)
 }
 
-fn render(evaluation: &Evaluation, aged: Option<&Decay>) -> String {
+fn render(evaluation: &Evaluation, aged: Option<&Decay>, alerts: &[JudgedRule]) -> String {
     let mut text = String::new();
     // Writing to a String can not fail.
-    let _ = write(&mut text, evaluation, aged);
+    let _ = write(&mut text, evaluation, aged, alerts);
     text
 }
 
-fn write(out: &mut String, evaluation: &Evaluation, aged: Option<&Decay>) -> fmt::Result {
+fn write(
+    out: &mut String,
+    evaluation: &Evaluation,
+    aged: Option<&Decay>,
+    alerts: &[JudgedRule],
+) -> fmt::Result {
     writeln!(out, "{}", evaluation.job)?;
     if let Some(delivery) = &evaluation.delivery {
         write_delivery(out, delivery)?;
@@ -95,6 +104,22 @@ fn write(out: &mut String, evaluation: &Evaluation, aged: Option<&Decay>) -> fmt
     if let Some(decay) = aged {
         writeln!(out, "\n  age of the model")?;
         text::write_decay(out, decay)?;
+    }
+    if !alerts.is_empty() {
+        writeln!(out, "\n  alerts")?;
+    }
+    for judged in alerts {
+        let state = match judged.state {
+            RuleState::Firing => judged.severity.as_str().to_uppercase(),
+            RuleState::Quiet => "quiet".to_owned(),
+            RuleState::Unknown => "unknown".to_owned(),
+        };
+        writeln!(
+            out,
+            "    {state:<9} {}: {}",
+            judged.rule,
+            one_line(&judged.summary)
+        )?;
     }
     writeln!(out, "\n  metrics")?;
     if evaluation.metrics.is_empty() {

@@ -1,5 +1,6 @@
 //! One file for each subcommand: options in, calls, and what to print.
 
+pub mod alerts;
 pub mod backfill;
 mod check;
 pub mod completions;
@@ -29,7 +30,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::cli::{Cli, Command, GlobalOptions, JobOptions, LogFormat};
+use crate::alert::{self, Effort};
+use crate::cli::{Cli, Command, Format, GlobalOptions, JobOptions, LogFormat};
 use crate::database::postgres::has_password_in_url;
 use crate::database::{read_url, variable};
 use crate::error::{Class, Failure};
@@ -62,6 +64,14 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         terminal,
         interrupt,
     };
+    if cli.global.format == Format::Html && !matches!(cli.command, Command::Report(_)) {
+        return Err(Failure::new(
+            Class::Usage,
+            "--format html is for `lamplighter report` alone",
+        )
+        .hint("leave it out, or ask for --format json")
+        .into());
+    }
     match cli.command {
         Command::Run(options) => run::run(&options, invocation),
         Command::Backfill(options) => backfill::run(&options, invocation),
@@ -72,6 +82,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal, interrupt: &Interrupt) -> anyhow:
         Command::Report(options) => report::run(&options, invocation),
         Command::Drift(options) => drift::run(&options, invocation),
         Command::Evaluate(options) => evaluate::run(&options, invocation),
+        Command::Alerts(command) => alerts::run(&command, invocation),
         Command::DeadLetters(command) => dead_letters::run(&command, invocation),
         Command::Queue(command) => queue::run(&command, invocation),
         Command::Model(command) => model::run(&command, invocation),
@@ -173,7 +184,7 @@ fn current(mut report: RunReport, run: &Run) -> RunReport {
         *ending = Ending {
             verdict: Verdict::Published,
             explanation: format!(
-                "consumers see it with its retried dead letters; before them: {}",
+                "consumers see it, by hand or with its retried dead letters; before that: {}",
                 ending.explanation
             ),
             exit_code: 0,
@@ -243,6 +254,16 @@ fn isolated_arguments(options: &JobOptions, global: &GlobalOptions) -> Vec<OsStr
     }
     arguments.extend((0..global.verbose).map(|_| "--verbose".into()));
     arguments
+}
+
+/// Delivers the alerts that are owed. That it fails costs no run: it is told, and the next start tries again.
+fn deliver(ledger: &mut Ledger, job: &Job, effort: Effort, invocation: &Invocation<'_>) {
+    if let Err(error) = alert::deliver_pending(ledger, job, effort, invocation.interrupt) {
+        tracing::warn!(
+            job = job.name,
+            "alerts are still owed, the next start delivers them: {error:#}"
+        );
+    }
 }
 
 /// Opens the ledger, acts, and closes it, whatever came of it.

@@ -5,9 +5,13 @@ use std::fmt::Write;
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::{Invocation, current, isolated_arguments, keep_time, load_job, target, with_ledger};
+use super::{
+    Invocation, current, deliver, isolated_arguments, keep_time, load_job, target, with_ledger,
+};
+use crate::alert::Effort;
 use crate::cli::RunOptions;
 use crate::error::{self, Class};
+use crate::exposition::expose;
 use crate::fault;
 use crate::job::{Job, LogicalDate};
 use crate::ledger::{Access, Ledger, Target};
@@ -51,7 +55,12 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
     let exit_code_of_earlier = match request.limit {
         None => with_ledger(&target, Access::Write, |ledger| {
             ledger.keep_job(&job.name, &job.schedule.to_json())?;
-            catch_up(ledger, &job, date, &request, terminal)
+            // What an earlier start could not deliver, or was killed before.
+            deliver(ledger, &job, Effort::Once, invocation);
+            let mut report = None;
+            let caught_up = catch_up(ledger, &job, date, &request, terminal, &mut report);
+            tell_outside(ledger, &job, report.as_ref(), invocation);
+            caught_up
         })?,
         Some(_) => 0,
     };
@@ -61,12 +70,32 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
     // Other jobs may use the database while this one waits.
     wait::wait(&job, date, interrupt)?;
     let exit_code = with_ledger(&target, Access::Write, |ledger| {
-        score(ledger, &job, date, &request, terminal)
+        let mut report = None;
+        let scored = score(ledger, &job, date, &request, terminal, &mut report);
+        if request.limit.is_none() {
+            tell_outside(ledger, &job, report.as_ref(), invocation);
+        }
+        scored
     })?;
     Ok(match exit_code {
         0 => exit_code_of_earlier,
         exit_code => exit_code,
     })
+}
+
+/// Tells receivers of alerts, and Prometheus, what came of a start that came to a report.
+fn tell_outside(
+    ledger: &mut Ledger,
+    job: &Job,
+    report: Option<&RunReport>,
+    invocation: &Invocation<'_>,
+) {
+    let Some(report) = report else {
+        return;
+    };
+    deliver(ledger, job, Effort::Persistent, invocation);
+    // After that, so that what was delivered does not count as owed.
+    expose(ledger, job, report, invocation.interrupt);
 }
 
 /// Continues unfinished dates. Returns the exit code of the last one that failed, else 0.
@@ -76,6 +105,7 @@ fn catch_up(
     tonight: LogicalDate,
     request: &Request,
     terminal: &Terminal,
+    report: &mut Option<RunReport>,
 ) -> anyhow::Result<u8> {
     let mut worst = 0;
     for date in unfinished_dates(ledger, job, tonight)? {
@@ -88,7 +118,7 @@ fn catch_up(
             isolated_arguments: request.isolated_arguments.clone(),
             ..Request::default()
         };
-        match score(ledger, job, date, &request, terminal) {
+        match score(ledger, job, date, &request, terminal, report) {
             Ok(0) => {}
             Ok(exit_code) if request.interrupt.is_requested() => return Ok(exit_code),
             Ok(exit_code) => worst = exit_code,
@@ -120,18 +150,23 @@ fn unfinished_dates(
     Ok(dates.split_off(skipped))
 }
 
+/// Scores a date. The report that it comes to, if it comes to one, is left in `told`.
 fn score(
     ledger: &mut Ledger,
     job: &Job,
     date: LogicalDate,
     request: &Request,
     terminal: &Terminal,
+    told: &mut Option<RunReport>,
 ) -> anyhow::Result<u8> {
     let mut view = terminal.progress(&format!("{}@{date}", job.name));
     let started = start(ledger, job, date, request, |progress| view.show(progress))?;
     drop(view);
     match started {
-        Started::Attempted(attempted) => conclude(attempted, terminal),
+        Started::Attempted(attempted) => {
+            *told = attempted.report().cloned();
+            conclude(attempted, terminal)
+        }
         Started::AlreadyDone(run) => {
             let exit_code = run
                 .exit_code
@@ -147,6 +182,7 @@ fn score(
                 let report = current(serde_json::from_str(&report)?, &run);
                 terminal.print_either(&report, || already_done(&report))?;
                 tell_oddities(&report);
+                *told = Some(report);
             } else if let Some(at) = &run.report_pruned_at {
                 terminal.print(&format!(
                     "{} is already complete and {}; its report was pruned at {at}",
@@ -214,6 +250,9 @@ fn already_done(report: &RunReport) -> String {
     let (run, ending) = (&report.run, &report.outcome);
     let way_out = match ending.verdict {
         Verdict::Published => format!("`lamplighter report {run}` shows its report"),
+        Verdict::Withheld if ending.exit_code == Class::Withheld.exit_code() => format!(
+            "`lamplighter runs publish {run}` publishes it after a look; --rescore --reason \"…\" scores the date again"
+        ),
         Verdict::Withheld | Verdict::Trial | Verdict::Unfinished => {
             "--rescore --reason \"…\" scores the date again".to_owned()
         }

@@ -9,7 +9,7 @@ use crate::cli::RunsCommand;
 use crate::error::{Class, Failure};
 use crate::job::Schedule;
 use crate::ledger::verify::{Verification, verify};
-use crate::ledger::{Access, Attempt, KnownJob, Ledger, Run, ShardRow};
+use crate::ledger::{Access, Attempt, KnownJob, Ledger, Publication, Run, ShardRow, State};
 use crate::printable::one_line;
 use crate::report::text::grouped;
 use crate::status::missing::{MissingDate, Range, missing_dates};
@@ -58,6 +58,7 @@ pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result
                 return Ok(Class::Internal.exit_code());
             }
         }
+        RunsCommand::Publish { run } => publish(run, invocation)?,
         RunsCommand::Cancel { run } => {
             let target = target(invocation, None)?;
             // To look first spares a mistyped name from creating a database.
@@ -93,6 +94,39 @@ pub fn run(command: &RunsCommand, invocation: &Invocation<'_>) -> anyhow::Result
         }
     }
     Ok(0)
+}
+
+fn publish(name: &str, invocation: &Invocation<'_>) -> anyhow::Result<()> {
+    let target = target(invocation, None)?;
+    let run = look(invocation, |ledger| find_run(ledger, Some(name)))?;
+    let refuse = |why: String| Failure::new(Class::Usage, format!("{} {why}", run.name()));
+    if run.trial || run.parent_run_id.is_some() {
+        let what = if run.trial { "a trial" } else { "a retry" };
+        return Err(refuse(format!("is {what} and can not be published"))
+            .hint("run the date, or publish the run that the retry belongs to")
+            .into());
+    }
+    let is_published = with_ledger(&target, Access::Write, |ledger| {
+        ledger.publish_withheld(&run)
+    })?;
+    if !is_published {
+        let standing = match (run.state, run.publication) {
+            (State::Completed, Publication::Withheld) => "is being pruned",
+            (State::Completed, publication) => publication.as_str(),
+            (state, _) => state.as_str(),
+        };
+        return Err(refuse(format!("is {standing} and can not be published"))
+            .hint(
+                "only a run that is completed and withheld can: `lamplighter runs list` shows them",
+            )
+            .into());
+    }
+    tracing::info!(run = %run.name(), "published by hand");
+    invocation.terminal.print(&format!(
+        "{} is published: consumers see it from now on",
+        run.name()
+    ))?;
+    Ok(())
 }
 
 fn known_job(ledger: &mut Ledger, job: &str) -> anyhow::Result<KnownJob> {

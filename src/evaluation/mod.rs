@@ -4,6 +4,7 @@
 //! record to the predictions that consumers see, each with the version that made it, and the metrics replace
 //! those of the same dates. What can not be used is counted and named.
 
+pub mod alerts;
 mod baseline;
 mod groups;
 mod truth;

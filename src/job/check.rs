@@ -4,11 +4,13 @@
 //! one place; what is missing is only asked of a whole document. serde's messages repeat values:
 //! only their end, which says what was expected, is ever shown.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
-use super::document::{Document, Entry, OVERLAYS, Section};
+use super::document::{Document, Entry, LISTS, OVERLAYS, Section};
 use super::places::Origin;
 use super::spec::JobSpec;
 use crate::error::{Class, Failure};
@@ -51,14 +53,15 @@ pub fn check(
                 Err(Refusal::Value { .. }) if deferred && holds_variable(&entry.value) => {}
                 Err(Refusal::Value { problem }) => {
                     let (key, value) = culprit(&section.name, entry);
-                    let found = entry.place.shown(&section.name, &entry.key, value);
+                    let name = section.label();
+                    let found = entry.place.shown(&name, &entry.key, value);
                     let found = match found.len() {
                         0..=LONGEST_SHOWN => found,
                         _ => "one that is too long to be shown".to_owned(),
                     };
                     return Err(entry.place.failure(
                         file,
-                        &format!("{label}{}", section.name),
+                        &format!("{label}{name}"),
                         &key,
                         format!("{problem}, found {found}"),
                     ));
@@ -122,6 +125,7 @@ pub fn check_entry(section: &str, key: &str, value: &DeValue<'_>) -> Result<(), 
 /// The typed form of a document that [`check`] has passed: what is missing is found here.
 pub fn into_spec(document: &Document<'_>, file: &str) -> Result<JobSpec, Failure> {
     let mut root = DeTable::new();
+    let mut lists: BTreeMap<String, DeArray<'_>> = BTreeMap::new();
     for (index, section) in document.sections.iter().enumerate() {
         let mut table = DeTable::new();
         for entry in &section.entries {
@@ -130,9 +134,25 @@ pub fn into_spec(document: &Document<'_>, file: &str) -> Result<JobSpec, Failure
                 spanned(VALUE, as_one(&entry.value)),
             );
         }
+        let table = spanned(index, DeValue::Table(table));
+        match section.number {
+            Some(_) => match lists.get_mut(&section.name) {
+                Some(list) => list.push(table),
+                None => {
+                    let mut list = DeArray::new();
+                    list.push(table);
+                    lists.insert(section.name.clone(), list);
+                }
+            },
+            None => {
+                root.insert(spanned(KEY, section.name.clone().into()), table);
+            }
+        }
+    }
+    for (name, list) in lists {
         root.insert(
-            spanned(KEY, section.name.clone().into()),
-            spanned(index, DeValue::Table(table)),
+            spanned(KEY, name.into()),
+            spanned(ROOT, DeValue::Array(list)),
         );
     }
     JobSpec::deserialize(Deserializer::from(spanned(ROOT, root))).map_err(|error| {
@@ -148,7 +168,7 @@ pub fn into_spec(document: &Document<'_>, file: &str) -> Result<JobSpec, Failure
                 };
                 Failure::config(format!(
                     "{place}: [{}]: the key {key} is missing",
-                    section.name
+                    section.label()
                 ))
             }
             (Some(section), None) => {
@@ -174,9 +194,19 @@ fn deserialize(section: &str, table: DeTable<'_>) -> Result<JobSpec, toml::de::E
     let mut root = DeTable::new();
     root.insert(
         spanned(KEY, section.into()),
-        spanned(0, DeValue::Table(table)),
+        spanned(0, as_written(section, DeValue::Table(table))),
     );
     JobSpec::deserialize(Deserializer::from(spanned(ROOT, root)))
+}
+
+/// A section as it stands in the whole: alone, or as one of a list.
+fn as_written<'text>(section: &str, table: DeValue<'text>) -> DeValue<'text> {
+    if !LISTS.contains(&section) {
+        return table;
+    }
+    let mut list = DeArray::new();
+    list.push(spanned(0, table));
+    DeValue::Array(list)
 }
 
 fn spanned<T>(span: usize, value: T) -> Spanned<T> {

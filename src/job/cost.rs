@@ -23,10 +23,21 @@ impl Cost {
 
     /// An amount, as it is shown.
     pub fn shown(&self, amount: f64) -> String {
-        // A small run costs fractions of a cent.
-        let digits = if amount < 1.0 { 4 } else { 2 };
-        format!("{amount:.digits$} {}", self.currency)
+        format!("{} {}", money(amount), self.currency)
     }
+}
+
+/// An amount in whatever currency: a small run costs fractions of a cent, of which two digits are shown.
+pub fn money(amount: f64) -> String {
+    const MOST_DIGITS: usize = 9;
+    let digits = match amount.abs() {
+        0.0 => 2,
+        large if large >= 1.0 => 2,
+        small if small >= 0.01 => 4,
+        // Zeros after the point, and two digits.
+        small => (-small.log10()).floor().max(0.0) as usize + 2,
+    };
+    format!("{amount:.*}", digits.min(MOST_DIGITS))
 }
 
 pub(super) fn resolve(
@@ -52,4 +63,22 @@ pub(super) fn resolve(
         currency: section.currency,
         max_per_run: section.max_per_run,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::money;
+
+    #[test]
+    fn amounts_have_digits_enough_to_be_told_from_nothing() {
+        for (amount, text) in [
+            (0.0, "0.00"),
+            (1234.567, "1234.57"),
+            (0.123_456, "0.1235"),
+            (0.000_046_9, "0.000047"),
+            (1e-30, "0.000000000"),
+        ] {
+            assert_eq!(money(amount), text);
+        }
+    }
 }

@@ -18,6 +18,9 @@ pub const OVERLAYS: &str = "env";
 /// Longer names of keys, sections and overlays are refused: a message would repeat them.
 const LONGEST_NAME: usize = 256;
 
+/// Sections of which there may be several, each written `[[name]]`.
+pub const LISTS: [&str; 1] = ["alert"];
+
 /// What the variables of a whole file may hold, in bytes.
 const LONGEST_EXPANSION: usize = 1 << 20;
 
@@ -33,6 +36,8 @@ pub struct Entry<'text> {
 #[derive(Clone)]
 pub struct Section<'text> {
     pub name: String,
+    /// Which of a list it is, from 1; `None` if there is only one of its name.
+    pub number: Option<usize>,
     /// Where its header stands.
     pub origin: Origin,
     pub entries: Vec<Entry<'text>>,
@@ -100,33 +105,64 @@ fn document<'text>(
     let mut document = Document::default();
     for (key, value) in in_file_order(table) {
         let (name, line) = named(&key, lines, file)?;
-        let origin = Origin::Line(line);
-        let DeValue::Table(table) = value.into_inner() else {
-            return Err(Failure::config(format!(
-                "{file}:{line}: `{label}{name}` stands outside of the job's sections; expected a section, such as [{label}source]"
-            )));
-        };
-        let entries = in_file_order(table)
-            .into_iter()
-            .map(|(key, value)| {
-                let (key, line) = named(&key, lines, file)?;
-                Ok(Entry {
-                    key,
-                    value: value.into_inner(),
-                    place: Place {
+        let is_list = LISTS.contains(&name.as_str());
+        match value.into_inner() {
+            DeValue::Table(table) if !is_list => document.sections.push(Section {
+                name,
+                number: None,
+                origin: Origin::Line(line),
+                entries: entries(table, lines, file)?,
+            }),
+            DeValue::Array(items) if is_list => {
+                for (index, item) in items.into_iter().enumerate() {
+                    let line = lines.number(item.span().start);
+                    let DeValue::Table(table) = item.into_inner() else {
+                        return Err(not_a_list(file, line, label, &name));
+                    };
+                    document.sections.push(Section {
+                        name: name.clone(),
+                        number: Some(index + 1),
                         origin: Origin::Line(line),
-                        variables: Vec::new(),
-                    },
-                })
-            })
-            .collect::<Result<_, Failure>>()?;
-        document.sections.push(Section {
-            name,
-            origin,
-            entries,
-        });
+                        entries: entries(table, lines, file)?,
+                    });
+                }
+            }
+            _ if is_list => return Err(not_a_list(file, line, label, &name)),
+            _ => {
+                return Err(Failure::config(format!(
+                    "{file}:{line}: `{label}{name}` stands outside of the job's sections; expected a section, such as [{label}source]"
+                )));
+            }
+        }
     }
     Ok(document)
+}
+
+fn not_a_list(file: &str, line: usize, label: &str, name: &str) -> Failure {
+    Failure::config(format!(
+        "{file}:{line}: there may be several of `{label}{name}`; begin each with [[{label}{name}]]"
+    ))
+}
+
+fn entries<'text>(
+    table: DeTable<'text>,
+    lines: &Lines,
+    file: &str,
+) -> Result<Vec<Entry<'text>>, Failure> {
+    let entries = in_file_order(table).into_iter();
+    entries
+        .map(|(key, value)| {
+            let (key, line) = named(&key, lines, file)?;
+            Ok(Entry {
+                key,
+                value: value.into_inner(),
+                place: Place {
+                    origin: Origin::Line(line),
+                    variables: Vec::new(),
+                },
+            })
+        })
+        .collect()
 }
 
 type TableEntry<'text> = (Spanned<DeString<'text>>, Spanned<DeValue<'text>>);
@@ -177,10 +213,30 @@ fn column(text: &str, offset: usize) -> usize {
         .count()
 }
 
+impl Section<'_> {
+    /// What it is called in messages, and where its values are noted: `run`, `alert 2`.
+    pub fn label(&self) -> String {
+        match self.number {
+            Some(number) => format!("{} {number}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
 impl<'text> Document<'text> {
-    /// Lays `overlay` over this document: its values replace those of the same section and key.
+    /// Lays `overlay` over this document: its values replace those of the same section and key, its lists
+    /// whole lists.
     pub fn overlay(&mut self, overlay: Document<'text>) {
+        let replaces = |list: &Section<'_>| {
+            let mut others = overlay.sections.iter();
+            list.number.is_some() && others.any(|other| other.name == list.name)
+        };
+        self.sections.retain(|section| !replaces(section));
         for section in overlay.sections {
+            if section.number.is_some() {
+                self.sections.push(section);
+                continue;
+            }
             for entry in section.entries {
                 self.set(&section.name, &section.origin, entry);
             }
@@ -194,6 +250,7 @@ impl<'text> Document<'text> {
             None => {
                 self.sections.push(Section {
                     name: section.to_owned(),
+                    number: None,
                     origin: origin.clone(),
                     entries: Vec::new(),
                 });
@@ -218,6 +275,7 @@ impl<'text> Document<'text> {
             left.get().map(|_| value)
         };
         for section in &mut self.sections {
+            let label = section.label();
             for entry in &mut section.entries {
                 let mut variables = Vec::new();
                 expand(&mut entry.value, &bounded, &mut variables).map_err(|problem| {
@@ -227,9 +285,7 @@ impl<'text> Document<'text> {
                             "the variables hold more than {LONGEST_EXPANSION} bytes together"
                         ),
                     };
-                    entry
-                        .place
-                        .failure(file, &section.name, &entry.key, problem)
+                    entry.place.failure(file, &label, &entry.key, problem)
                 })?;
                 entry.place.variables = variables;
             }
@@ -241,9 +297,10 @@ impl<'text> Document<'text> {
     pub fn places(&self, file: &str) -> Places {
         let mut places = Places::new(file);
         for section in &self.sections {
-            places.insert_section(&section.name, section.origin.clone());
+            let label = section.label();
+            places.insert_section(&label, section.origin.clone());
             for entry in &section.entries {
-                places.insert(&section.name, &entry.key, entry.place.clone());
+                places.insert(&label, &entry.key, entry.place.clone());
             }
         }
         places

@@ -44,6 +44,26 @@ pub struct Thresholds {
     pub ignore: BTreeSet<String>,
 }
 
+impl Default for Thresholds {
+    /// Those of a job that says nothing of it.
+    fn default() -> Self {
+        let section = DriftSection::default();
+        Self {
+            psi_moderate: section.psi_moderate,
+            psi_significant: section.psi_significant,
+            missing: section.missing,
+            new_category: section.new_category,
+            vanished_category: section.vanished_category,
+            jensen_shannon: section.jensen_shannon,
+            wasserstein: section.wasserstein,
+            kolmogorov_smirnov: section.kolmogorov_smirnov,
+            cramers_v: section.cramers_v,
+            l_infinity: section.l_infinity,
+            ignore: BTreeSet::new(),
+        }
+    }
+}
+
 /// When a model is to be trained anew. A rule that is `None` never says so.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RetrainRules {

@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::check::{self, check_entry};
-use super::document::{self, Document, Entry, OVERLAYS};
+use super::document::{self, Document, Entry, LISTS, OVERLAYS};
 use super::places::{Origin, Place, Places};
 use super::spec::JobSpec;
 use crate::error::{Class, Failure, classify_io};
@@ -115,6 +115,13 @@ fn set<'text>(document: &mut Document<'text>, assignment: &'text str) -> Result<
     let (section, key) = name.trim().split_once('.').ok_or_else(malformed)?;
     if section.is_empty() || key.is_empty() || key.contains('.') {
         return Err(malformed());
+    }
+    if LISTS.contains(&section) {
+        let problem =
+            format!("--set {name}: there may be several of `{section}`, of which this names none");
+        return Err(Failure::new(Class::Usage, problem).hint(format!(
+            "write them into the job file, or into an overlay: [[{OVERLAYS}.NAME.{section}]]"
+        )));
     }
 
     let as_text = DeValue::String(text.into());

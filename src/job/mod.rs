@@ -7,6 +7,7 @@
 //! else (whether the source and the bundle exist is for whoever opens them); each complaint names
 //! the place of the value it is about, and never a value that may be a secret.
 
+mod alert;
 mod check;
 mod cost;
 mod crontab;
@@ -15,12 +16,15 @@ mod drift;
 mod ground_truth;
 mod load;
 mod logical_date;
+mod metric;
+mod metrics;
 mod places;
 mod retention;
 mod schedule;
 mod sink;
 mod source;
 mod spec;
+pub mod url;
 mod values;
 mod variables;
 
@@ -34,11 +38,14 @@ use serde::Deserialize;
 use places::Places;
 use spec::JobSpec;
 
-pub use cost::Cost;
+pub use alert::{AlertRule, Exec, Operator, Severity, Webhook, WebhookBody, WebhookUrl};
+pub use cost::{Cost, money};
 pub use drift::{DriftRules, RetrainRules, Thresholds};
 pub use ground_truth::GroundTruth;
 pub use load::LoadOptions;
 pub use logical_date::LogicalDate;
+pub use metric::Metric;
+pub use metrics::Metrics;
 pub use retention::Retention;
 pub use schedule::{Due, Grain, Schedule};
 pub use sink::Sink;
@@ -64,6 +71,8 @@ const SHARD_TIMEOUTS: RangeInclusive<Duration> =
 pub struct Job {
     /// Names it in the ledger, the views and the logs: `[a-z0-9][a-z0-9_-]{0,62}`.
     pub name: String,
+    /// Its job file, as it was named; `None` if there is none.
+    pub file: Option<String>,
     /// Which date a run is for.
     pub schedule: Schedule,
     /// Where the records come from.
@@ -100,6 +109,10 @@ pub struct Job {
     pub drift: DriftRules,
     /// Where it is told what was true.
     pub ground_truth: GroundTruth,
+    /// Of which figures somebody is to be told, and how.
+    pub alerts: Vec<AlertRule>,
+    /// Where Prometheus finds the figures of runs.
+    pub metrics: Metrics,
 }
 
 /// The model as the job names it.
@@ -150,7 +163,9 @@ impl Job {
     /// read.
     pub fn load(path: &Path, options: &LoadOptions<'_>) -> Result<Self, Failure> {
         let (spec, places) = load::load(path, options)?;
-        resolve(spec, &places)
+        let mut job = resolve(spec, &places)?;
+        job.file = Some(path.display().to_string());
+        Ok(job)
     }
 
     /// A job that scores the Parquet files at `data` with a bundle, all else being as if it were not said.
@@ -193,6 +208,9 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         cost,
         drift,
         ground_truth,
+        notify,
+        alert,
+        metrics,
     } = spec;
 
     if !is_name(&job.name) {
@@ -240,8 +258,20 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
     }
     let sink = sink::resolve(sink, places)?;
 
+    let alerts = {
+        let known = alert::Known {
+            has_cost: cost.is_some(),
+            has_finish_by: written.finish_by.is_some(),
+            has_segments: ground_truth
+                .as_ref()
+                .is_some_and(|truth| truth.by.is_some()),
+        };
+        alert::resolve(notify, alert, &known, places)?
+    };
+
     Ok(Job {
         name: job.name,
+        file: None,
         schedule,
         source,
         model: ModelReference {
@@ -280,6 +310,8 @@ fn resolve(spec: JobSpec, places: &Places) -> Result<Job, Failure> {
         cost: cost::resolve(cost, places)?,
         drift: drift::resolve(drift, places)?,
         ground_truth: ground_truth::resolve(ground_truth, places)?,
+        alerts,
+        metrics: metrics::resolve(metrics, places)?,
     })
 }
 

@@ -130,7 +130,10 @@ impl Place {
         }
         let names_a_secret = matches!(
             (section, key),
-            ("sink", "database" | "password_command") | ("source", "url" | "password_command")
+            ("sink", "database" | "password_command")
+                | ("source", "url" | "password_command")
+                | ("metrics", "pushgateway")
+                | (_, "webhook_url" | "exec")
         );
         names_a_secret.then(|| "a value that is not shown".to_owned())
     }

@@ -6,6 +6,8 @@
 //!
 //! Relative paths are relative to the working directory of the process.
 
+mod alerts;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::Grain;
 use super::values::{self, DeadLetterLimit};
+
+pub use alerts::{AlertSection, Channels, MetricsSection, NotifySection};
 
 /// A whole job file, overlays already applied.
 #[derive(PartialEq, Deserialize)]
@@ -47,6 +51,15 @@ pub struct JobSpec {
     pub drift: DriftSection,
     /// Where it is told what was true.
     pub ground_truth: Option<GroundTruthSection>,
+    /// How people are told of alerts.
+    #[serde(default)]
+    pub notify: NotifySection,
+    /// What people are told of, one rule after the other.
+    #[serde(default)]
+    pub alert: Vec<AlertSection>,
+    /// Where Prometheus finds the figures of runs.
+    #[serde(default)]
+    pub metrics: MetricsSection,
 }
 
 /// `[job]`

@@ -1,6 +1,6 @@
 //! The end of a run: counts, report and publication, in one transaction, by one process.
 
-use super::{Finish, Ledger, Publication, Totals};
+use super::{Finish, Ledger, Publication, Run, Totals};
 use crate::database::{Begin, Value};
 use crate::error::Failure;
 
@@ -51,6 +51,30 @@ impl Ledger {
         })
     }
 
+    /// Publishes a completed run that was withheld, in place of what consumers see of its date. Returns false
+    /// if it is no such run.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn publish_withheld(&mut self, run: &Run) -> anyhow::Result<bool> {
+        let doing = || format!("cannot publish {}", run.name());
+        self.transaction(Begin::Write, doing, |ledger| {
+            ledger.lock_date(&run.job, &run.logical_date)?;
+            let values = [run.run_id.into()];
+            if ledger.execute(statement!("publish_parent"), &values)? == 0 {
+                return Ok(false);
+            }
+            for statement in [
+                statement!("unpublish_date"),
+                statement!("withhold_replaced"),
+                statement!("publish"),
+            ] {
+                ledger.execute(statement, &values)?;
+            }
+            Ok(true)
+        })
+    }
+
     fn finish(&mut self, run_id: i64, finish: &Finish) -> anyhow::Result<()> {
         let Totals {
             predicted,
@@ -95,11 +119,14 @@ impl Ledger {
             finish.records_per_second.into(),
             finish.peak_memory_bytes.map(|bytes| bytes as i64).into(),
             (&finish.report).into(),
+            finish.cost.as_ref().map(|(amount, _)| *amount).into(),
+            Value::Text(finish.cost.as_ref().map(|(_, currency)| currency.as_str())),
         ];
         self.execute(statement!("insert_report"), &values)?;
         if let Some(monitoring) = &finish.monitoring {
             self.insert_monitoring(run_id, monitoring)?;
         }
+        self.owe(run_id, &finish.owing)?;
         Ok(())
     }
 

@@ -319,6 +319,7 @@ impl Ledger {
                 statement!("prune_report"),
                 statement!("prune_profile"),
                 statement!("prune_drift"),
+                statement!("prune_outbox"),
                 statement!("prune_attempts"),
                 statement!("prune_run"),
             ] {

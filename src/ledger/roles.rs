@@ -7,7 +7,7 @@ use crate::error::Failure;
 
 /// What the runner may do, by table. It may neither create nor drop anything, and it may not delete
 /// or change a prediction, a dead letter or a report.
-pub(super) const RUNNER: [(&str, &str); 16] = [
+pub(super) const RUNNER: [(&str, &str); 17] = [
     ("jobs", "SELECT, INSERT, UPDATE"),
     ("runs", "SELECT, INSERT, UPDATE"),
     ("run_attempts", "SELECT, INSERT, UPDATE"),
@@ -21,6 +21,7 @@ pub(super) const RUNNER: [(&str, &str); 16] = [
     ("drift", "SELECT, INSERT"),
     ("ground_truth", "SELECT, INSERT, UPDATE"),
     ("evaluations", "SELECT, INSERT, DELETE"),
+    ("outbox", "SELECT, INSERT, UPDATE"),
     ("tombstones", "SELECT"),
     ("pruned_generations", "SELECT"),
     ("_sqlx_migrations", "SELECT"),
@@ -28,7 +29,7 @@ pub(super) const RUNNER: [(&str, &str); 16] = [
 
 /// What the custodian may do, who prunes and erases: delete, and keep what is left provable. It may
 /// neither add nor change a prediction, a dead letter or a publication, nor delete a tombstone.
-const CUSTODIAN: [(&str, &str); 14] = [
+const CUSTODIAN: [(&str, &str); 15] = [
     (
         "runs",
         "SELECT, DELETE, UPDATE (predicted, dead_letters, duplicates, erased, output_hash, identity, \
@@ -47,6 +48,7 @@ const CUSTODIAN: [(&str, &str); 14] = [
     ("profiles", "SELECT, DELETE"),
     ("drift", "SELECT, DELETE"),
     ("ground_truth", "SELECT, DELETE"),
+    ("outbox", "SELECT, DELETE"),
     ("queue", "SELECT, DELETE"),
     ("tombstones", "SELECT, INSERT"),
     ("pruned_generations", "SELECT, INSERT, UPDATE"),
@@ -55,7 +57,7 @@ const CUSTODIAN: [(&str, &str); 14] = [
 
 /// What whoever reads results may look at: not the queue and the ground truth, which may be
 /// personal data.
-const READER: [&str; 16] = [
+const READER: [&str; 17] = [
     "jobs",
     "runs",
     "run_attempts",
@@ -67,6 +69,7 @@ const READER: [&str; 16] = [
     "profiles",
     "drift",
     "evaluations",
+    "outbox",
     "tombstones",
     "pruned_generations",
     "predictions_by_date",

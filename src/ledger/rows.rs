@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::monitoring::Monitoring;
+use super::outbox::Owing;
 use crate::database::EncodedRows;
 use crate::error::{Class, Failure};
 use crate::record::DeadLetter;
@@ -382,8 +383,12 @@ pub struct Finish {
     pub peak_memory_bytes: Option<u64>,
     /// The report as JSON.
     pub report: String,
+    /// What it cost, and in which currency, if that is known.
+    pub cost: Option<(f64, String)>,
     /// What it leaves for whoever watches data and model; `None` if no shard left a profile.
     pub monitoring: Option<Monitoring>,
+    /// What people are to be told because of it.
+    pub owing: Vec<Owing>,
 }
 
 /// A process that worked on a run.

@@ -22,7 +22,7 @@ pub struct SchemaStatus {
 }
 
 /// The same steps in both dialects.
-const MIGRATIONS: [Statement; 7] = [
+const MIGRATIONS: [Statement; 8] = [
     Statement {
         name: "runs",
         sqlite: include_str!("migrations/sqlite/0001_runs.sql"),
@@ -57,6 +57,11 @@ const MIGRATIONS: [Statement; 7] = [
         name: "monitoring",
         sqlite: include_str!("migrations/sqlite/0007_monitoring.sql"),
         postgres: include_str!("migrations/postgres/0007_monitoring.sql"),
+    },
+    Statement {
+        name: "outbox",
+        sqlite: include_str!("migrations/sqlite/0008_outbox.sql"),
+        postgres: include_str!("migrations/postgres/0008_outbox.sql"),
     },
 ];
 

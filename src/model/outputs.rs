@@ -134,6 +134,14 @@ impl Head {
         (numbers + text) as u64
     }
 
+    /// The classes; none if the task has none.
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Head::Binary { classes, .. } | Head::Multiclass { classes } => classes,
+            Head::Regression { .. } | Head::Embedding { .. } | Head::Ranking { .. } => &[],
+        }
+    }
+
     /// Empty outputs with room for `capacity` records.
     pub fn empty(&self, capacity: usize) -> Outputs {
         match self {

@@ -195,22 +195,47 @@ impl Distribution {
             .map_or(0, |sketch| sketch.count() as u64)
     }
 
+    /// How many numbers are at most `limit`, which itself is met within 1 %.
+    pub fn count_up_to(&self, limit: f64) -> u64 {
+        let Some(sketch) = &self.sketch else {
+            return 0;
+        };
+        let count = self.count();
+        // The number at a rank grows with it: how many ranks have one that is not greater?
+        let (mut least, mut most) = (0, count);
+        while least < most {
+            let middle = (least + most) / 2;
+            let rank = middle as f64 / count.saturating_sub(1).max(1) as f64;
+            let number = sketch.quantile(rank.min(1.0)).ok().flatten();
+            match number.is_some_and(|number| number <= limit) {
+                true => least = middle + 1,
+                false => most = middle,
+            }
+        }
+        least
+    }
+
     /// The figures that people read; `None` without numbers.
     pub fn summary(&self) -> Option<Summary> {
         let sketch = self.sketch.as_ref()?;
-        let quantile = |rank: f64| sketch.quantile(rank).ok().flatten();
+        // An estimate may lie beyond what there was.
+        let (minimum, maximum) = (sketch.min()?, sketch.max()?);
+        let quantile = |rank: f64| {
+            let estimate = sketch.quantile(rank).ok().flatten()?;
+            Some(estimate.clamp(minimum, maximum.max(minimum)))
+        };
         Some(Summary {
             count: self.count(),
             mean: self.mean,
             standard_deviation: (self.squared_deviations / self.count() as f64).sqrt(),
-            minimum: sketch.min()?,
+            minimum,
             p05: quantile(0.05)?,
             p25: quantile(0.25)?,
             p50: quantile(0.5)?,
             p75: quantile(0.75)?,
             p95: quantile(0.95)?,
             p99: quantile(0.99)?,
-            maximum: sketch.max()?,
+            maximum,
         })
     }
 }
@@ -285,6 +310,21 @@ mod tests {
         sorted.sort_by(f64::total_cmp);
         let exact = sorted[(0.95 * 999.0) as usize];
         assert!((merged.p95 - exact).abs() <= 0.011 * exact.abs());
+    }
+
+    #[test]
+    fn numbers_are_counted_up_to_a_limit() {
+        let mut distribution = Distribution::default();
+        assert_eq!(distribution.count_up_to(1.0), 0);
+        (1..=1000).for_each(|number| distribution.add(f64::from(number) / 100.0));
+        for (limit, expected) in [(0.005, 0), (1.0, 100), (5.0, 500), (100.0, 1000)] {
+            let counted = distribution.count_up_to(limit);
+            let tolerance = 1 + expected / 50;
+            assert!(
+                counted.abs_diff(expected) <= tolerance,
+                "{limit}: {counted} of {expected}"
+            );
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub(super) fn write_summary(out: &mut String, drift: &Drift, most: usize) -> fmt
         drift.drifted_outputs,
         drift.series.len() as u64 - drift.inputs,
         match drift.against.as_str() {
-            "reference" => "the training data",
-            run => run,
+            "reference" => "the training data".to_owned(),
+            run => one_line(run),
         }
     )?;
     for series in drift.drifted().take(most) {

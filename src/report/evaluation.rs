@@ -89,8 +89,8 @@ fn write_metric(out: &mut String, row: &EvaluationRow) -> fmt::Result {
         (_, None) => "not defined".to_owned(),
     };
     let name = match row.class.as_str() {
-        "" => row.metric.clone(),
-        class => format!("{} {}", row.metric, one_line(class)),
+        "" => one_line(&row.metric),
+        class => format!("{} {}", one_line(&row.metric), one_line(class)),
     };
     write!(out, "      {name:<40} {value:>12}")?;
     match row.baseline {

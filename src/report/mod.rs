@@ -3,9 +3,15 @@
 //! A [`RunReport`] is made once, when a run is finished, from the ledger's rows and the shards'
 //! statistics, and stored in the ledger as JSON. [`text`] is its face at a terminal.
 
+pub mod assessment;
+pub mod compare;
 pub mod drift;
 pub mod evaluation;
+pub mod html;
+pub mod prometheus;
 pub mod resources;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -16,6 +22,7 @@ use crate::ledger::{DeadLetterCount, EvaluationRow};
 use crate::monitor::Drift;
 use crate::monitor::stats::{ColumnNotes, StageSeconds, Summary};
 
+pub use crate::job::Severity;
 pub use resources::Resources;
 
 /// Everything that a run has to say for itself. Times are UTC, durations in seconds unless the
@@ -28,6 +35,9 @@ pub struct RunReport {
     pub run_id: i64,
     /// Name of the job.
     pub job: String,
+    /// The job file that the finishing process was started with.
+    #[serde(default)]
+    pub job_file: Option<String>,
     /// Logical date.
     pub logical_date: String,
     /// Counted from 1.
@@ -47,6 +57,9 @@ pub struct RunReport {
     pub input: InputIdentity,
     /// What became of the records.
     pub counts: Counts,
+    /// Records of the newest earlier date that consumers see, if there is one.
+    #[serde(default)]
+    pub previously_planned: Option<u64>,
     /// Dead letters by stage, code and field, the most frequent first.
     pub dead_letters: Vec<DeadLetterCount>,
     /// Values imputed, clamped or unknown, by column, of records that were scored.
@@ -70,17 +83,103 @@ pub struct RunReport {
     /// What it cost, if the job says what the machine costs.
     #[serde(default)]
     pub cost: Option<CostOfRun>,
+    /// What became of the job's alert rules, in the order of the job file.
+    #[serde(default)]
+    pub alerts: Vec<JudgedRule>,
+    /// What is owed to the outside because of them, and what was delivered: as of when the report is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<Delivery>,
     /// Version of Lamplighter.
     pub lamplighter: String,
 }
 
-/// What the finishing process cost: its wall-clock time at the job's `[cost] per_hour`.
+/// What a run cost: the wall-clock time of all processes that worked on it at the job's `[cost] per_hour`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CostOfRun {
     /// How much.
     pub amount: f64,
     /// In which currency.
     pub currency: String,
+    /// Time of the machines, in seconds.
+    #[serde(default)]
+    pub machine_seconds: f64,
+    /// What a million records cost; `None` if there were none.
+    #[serde(default)]
+    pub per_million_records: Option<f64>,
+    /// What the job will have cost by the end of the month.
+    #[serde(default)]
+    pub month: Option<MonthlyCost>,
+}
+
+/// What a job costs in a calendar month of its time zone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MonthlyCost {
+    /// Such as `2026-11`.
+    pub month: String,
+    /// What its runs have cost so far, this one included.
+    pub spent: f64,
+    /// Starts that are still to come.
+    pub starts_left: u64,
+    /// What was spent, and for each start that is still to come the median of the last runs' costs.
+    pub forecast: f64,
+}
+
+/// What became of an alert rule when the run was judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedRule {
+    /// Name of the rule.
+    pub rule: String,
+    /// How grave it is.
+    pub severity: Severity,
+    /// What it looks at, such as `psi of temperature`.
+    pub subject: String,
+    /// The metric.
+    pub metric: String,
+    /// The column or output that it is of, if the rule or the worst value names one.
+    pub column: Option<String>,
+    /// The class that it is of, if the rule names one.
+    pub class: Option<String>,
+    /// `<`, `<=`, `>`, `>=`, `==` or `!=`.
+    pub op: String,
+    /// What the metric is compared with.
+    pub threshold: f64,
+    /// What it was; `None` if it is not known of this run.
+    pub value: Option<f64>,
+    /// What became of the rule.
+    pub state: RuleState,
+    /// The whole of it in a sentence.
+    pub summary: String,
+    /// What the job file wants to be done: `webhook`, `exec`, `withhold`.
+    pub actions: Vec<String>,
+}
+
+/// What became of an alert rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleState {
+    /// It does not hold.
+    Quiet,
+    /// It holds.
+    Firing,
+    /// Its metric is not known of this run.
+    Unknown,
+}
+
+/// A message that is owed to the outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Name of the rule.
+    pub rule: String,
+    /// `webhook` or `exec`.
+    pub action: String,
+    /// `pending`, `delivered` or `expired`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u64,
+    /// Why it failed the last time.
+    pub last_error: Option<String>,
+    /// When it was delivered.
+    pub delivered_at: Option<String>,
 }
 
 /// How a run ended.
@@ -252,4 +351,41 @@ pub struct Timing {
     pub batch_milliseconds: Option<Summary>,
     /// Processes that worked on the run.
     pub attempts: u64,
+    /// When the run was to be finished, if the job says so.
+    #[serde(default)]
+    pub finish_by: Option<String>,
+    /// By how many minutes it was finished later than that; less than nothing if it was finished before.
+    #[serde(default)]
+    pub minutes_past_finish_by: Option<f64>,
+    /// Forward passes by their time.
+    #[serde(default)]
+    pub batch_histogram: Vec<Bucket>,
+    /// How the run went on, in at most [`MOST_MOMENTS`] steps.
+    #[serde(default)]
+    pub course: Vec<Moment>,
+}
+
+/// Forward passes that took no longer than some time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// That time, in seconds.
+    pub seconds: f64,
+    /// How many they were, those of shorter times among them; within 1 % of the time.
+    pub batches: u64,
+}
+
+/// Steps of a run's course at most.
+pub const MOST_MOMENTS: usize = 60;
+
+/// A step of a run: shards that were completed one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// When the last of them was completed, in seconds from when the run was planned.
+    pub seconds: f64,
+    /// Records of the run that were done by then.
+    pub records: u64,
+    /// Median time of a forward pass, in milliseconds.
+    pub batch_p50_milliseconds: Option<f64>,
+    /// 99th percentile of the same.
+    pub batch_p99_milliseconds: Option<f64>,
 }

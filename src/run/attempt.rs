@@ -1,33 +1,34 @@
 //! One process's work on a run, from the note that it begins to the note how it ended.
 
 use std::ffi::OsString;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use super::Prepared;
-use super::finalize::{self, Course, Outcome, finalize};
+use super::finalize::{self, Outcome, finalize};
 use super::heartbeat::Heartbeat;
 use super::input::Input;
 use super::isolate::Launcher;
 use super::memory::{after_a_vanished_attempt, settings};
 use super::pipeline::{self, Crew, End, Progress, Share};
 use super::start::Request;
+use super::summary::Course;
 use super::tolerance::Tolerance;
 use crate::error::{self, Class, Failure};
 use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::ledger::{Beginning, Ledger, Participant, Run};
-use crate::report::RetryOf;
-use crate::report::resources::host_name;
+use crate::report::resources::{self, host_name, unique_process};
+use crate::report::{RetryOf, RunReport};
 
 /// When a start began, by this process's patience and by the clock that counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun {
     pub(super) at: Instant,
     pub(super) time: Timestamp,
+    pub(super) before: resources::Before,
 }
 
 impl Begun {
@@ -39,6 +40,7 @@ impl Begun {
         Ok(Self {
             at: Instant::now(),
             time: ledger.now()?,
+            before: resources::Before::now(),
         })
     }
 }
@@ -50,6 +52,16 @@ pub enum Attempted {
     /// This process left before that, for this reason; the report of what there is, if it could be
     /// made.
     Stopped(Failure, Option<Box<Outcome>>),
+}
+
+impl Attempted {
+    /// The report, if there is one.
+    pub fn report(&self) -> Option<&RunReport> {
+        match self {
+            Attempted::Finished(outcome) => Some(&outcome.report),
+            Attempted::Stopped(_, outcome) => Some(&outcome.as_deref()?.report),
+        }
+    }
 }
 
 /// What a run is worked on with.
@@ -107,6 +119,8 @@ pub(super) fn carry_out(
         tolerance: (!run.trial).then_some(tolerance),
     };
     let mut course = Course {
+        job,
+        owner: who.owner.clone(),
         begun: begun.at,
         started_at: begun.time,
         planning: begun.at.elapsed(),
@@ -114,7 +128,7 @@ pub(super) fn carry_out(
         settings,
         tolerance,
         retry,
-        cost: job.cost.clone(),
+        before: begun.before,
     };
     let outcome = work(ledger, &run, job, prepared, &crew, &mut course, progress);
     let exit_code = match &outcome {
@@ -138,7 +152,7 @@ fn work(
     job: &Job,
     prepared: &Arc<Prepared>,
     crew: &Crew<'_>,
-    course: &mut Course,
+    course: &mut Course<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<Attempted> {
     let mut share = Share::default();
@@ -155,8 +169,8 @@ fn work(
     if let End::Stopped(failure) = end {
         let so_far = finalize::so_far(ledger, run, prepared, course, &failure);
         // To stop is what was asked for; the report of it is a courtesy.
-        let so_far =
-            so_far.map_err(|error| tracing::warn!("no report of what there is: {error:#}"));
+        let so_far = so_far
+            .map_err(|error| tracing::warn!("no report of what there is, and no alert: {error:#}"));
         return Ok(Attempted::Stopped(failure, so_far.ok().map(Box::new)));
     }
     let outcome = finalize(ledger, run, prepared, course, crew.interrupt)?;
@@ -208,13 +222,10 @@ fn occupied(run: &Run, other: &str, exclusive: bool) -> anyhow::Error {
 }
 
 fn participant(job: &Job, chunk_rows: usize) -> Participant {
-    let (host, pid) = (host_name(), std::process::id());
-    // Containers may share host name and process id.
-    let random = RandomState::new().hash_one(Instant::now());
     Participant {
-        owner: format!("{host}:{pid}:{random:016x}"),
-        host,
-        pid,
+        owner: unique_process(),
+        host: host_name(),
+        pid: std::process::id(),
         lease: job.lease,
         chunk_rows: chunk_rows as u64,
     }

@@ -49,18 +49,11 @@ pub fn decay(
     drift: Option<&Drift>,
 ) -> anyhow::Result<Decay> {
     let metric = rules.metric.as_deref().or(watched_metric(bundle.task));
-    let rows = match metric {
-        Some(metric) => {
-            let model = (bundle.name.as_str(), bundle.version.as_str());
-            ledger.metric_by_date(job, model, metric, LONGEST_HISTORY)?
-        }
+    let model = (bundle.name.as_str(), bundle.version.as_str());
+    let history = match metric {
+        Some(metric) => history(ledger, job, model, metric)?,
         None => Vec::new(),
     };
-    let history = rows.into_iter().rev().map(|row| DatedMetric {
-        logical_date: row.logical_date,
-        value: row.value,
-        records: row.records,
-    });
     let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     let trained_at: Option<Date> = reference.trained_at.parse().ok();
     let age = trained_at.and_then(|day| day.until(today).ok().map(|span| span.get_days()));
@@ -71,11 +64,30 @@ pub fn decay(
         ground_truth_since_training: since_training,
         metric: metric.map(str::to_owned),
         baseline: metric.and_then(|metric| reference.baseline_of(metric, "")),
-        history: history.collect(),
+        history,
         retrain: Vec::new(),
     };
     decay.retrain = reasons(&decay, rules, drift);
     Ok(decay)
+}
+
+/// A metric of a model's predictions by date, as far as it is known by now, the newest last.
+///
+/// # Errors
+/// The database's.
+pub fn history(
+    ledger: &mut Ledger,
+    job: &str,
+    model: (&str, &str),
+    metric: &str,
+) -> anyhow::Result<Vec<DatedMetric>> {
+    let rows = ledger.metric_by_date(job, model, metric, LONGEST_HISTORY)?;
+    let dated = rows.into_iter().rev().map(|row| DatedMetric {
+        logical_date: row.logical_date,
+        value: row.value,
+        records: row.records,
+    });
+    Ok(dated.collect())
 }
 
 /// The rules that say so, in words.

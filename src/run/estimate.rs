@@ -151,7 +151,7 @@ pub fn estimate(
     let finishes_at = starts_at.checked_add(length).unwrap_or(Timestamp::MAX);
     let finish_by = job.schedule.deadline(starts_at);
     let input = prepared.input.report(&prepared.fingerprint);
-    let peak = resources::measure(begun, settings.workers, None).peak_memory_bytes;
+    let peak = resources::peak_memory();
     Ok(Estimate {
         job: job.name.clone(),
         logical_date: date,

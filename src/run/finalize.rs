@@ -1,48 +1,23 @@
-//! Ends a run whose shards are all completed: counts, verdict, report, publication.
+//! Ends a run whose shards are all completed: counts, verdict, alerts, report, publication.
 
 use std::thread;
-use std::time::{Duration, Instant};
-
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
 use super::decay::decay;
 use super::dispatcher::given_up;
-use super::pipeline::Share;
+use super::summary::{Course, Facts, summary};
 use super::tolerance::{Tolerance, worst};
-use super::{Prepared, Settings, monitoring as watch};
+use super::{Prepared, monitoring as watch};
+use crate::alert::{self, Message, judge_unfinished};
 use crate::database::jittered;
 use crate::error::{Class, Failure};
 use crate::interrupt::Interrupt;
-use crate::job::Cost;
+use crate::job::AlertRule;
 use crate::ledger::{
-    DeadLetterCount, Finish, Finishing, Ledger, Publication, Run, ShardRow, State, Totals,
+    DeadLetterCount, Finish, Finishing, Ledger, Owing, Publication, Run, ShardRow, State, Totals,
 };
-use crate::monitor::{Drift, ShardStats};
 use crate::record::{DUPLICATE_ID, run_hash};
-use crate::report::{
-    CostOfRun, Counts, Decay, Ending, ModelIdentity, OutputDistribution, RetryOf, RunReport,
-    Timing, Verdict, resources,
-};
-
-/// What the finishing process knows of its own course.
-pub struct Course {
-    /// When it began.
-    pub begun: Instant,
-    /// The same, by the clock that counts.
-    pub started_at: Timestamp,
-    /// Time until the first claim.
-    pub planning: Duration,
-    /// What it did of the run.
-    pub share: Share,
-    /// How it works.
-    pub settings: Settings,
-    /// How many dead letters there may be.
-    pub tolerance: Tolerance,
-    /// What it retries, if it does.
-    pub retry: Option<RetryOf>,
-    /// What the machine costs, if it is known.
-    pub cost: Option<Cost>,
-}
+use crate::report::{Ending, JudgedRule, RuleState, RunReport, Verdict};
 
 /// How a start ended.
 pub struct Outcome {
@@ -65,7 +40,7 @@ pub fn finalize(
     ledger: &mut Ledger,
     run: &Run,
     prepared: &Prepared,
-    course: &Course,
+    course: &Course<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
     let mut conclude = |ledger: &mut Ledger| conclude(ledger, run, prepared, course);
@@ -101,7 +76,7 @@ fn conclude(
     ledger: &mut Ledger,
     run: &Run,
     prepared: &Prepared,
-    course: &Course,
+    course: &Course<'_>,
 ) -> anyhow::Result<(Finish, Outcome)> {
     let (totals, unfinished_shards) = ledger.totals(run.run_id)?;
     if unfinished_shards > 0 {
@@ -136,20 +111,16 @@ fn conclude(
         )?),
         None => None,
     };
-    let report = report(
-        ledger,
-        run,
-        prepared,
-        course,
-        Facts {
-            totals,
-            dead_letters,
-            shards: shards.len() as u64,
-            ending,
-            drift,
-            decay,
-        },
-    )?;
+    let facts = Facts {
+        totals,
+        dead_letters,
+        shards: shards.len() as u64,
+        ending,
+        drift,
+        decay,
+    };
+    let mut report = summary(ledger, run, prepared, course, facts)?;
+    let owing = watched(run, course, &mut report)?;
     let publication = match report.outcome.verdict {
         Verdict::Published => Publication::Published,
         Verdict::Withheld | Verdict::Trial | Verdict::Unfinished => Publication::Withheld,
@@ -165,7 +136,12 @@ fn conclude(
         records_per_second: report.timing.records_per_second,
         peak_memory_bytes: report.resources.peak_memory_bytes,
         report: serde_json::to_string(&report)?,
+        cost: report
+            .cost
+            .as_ref()
+            .map(|cost| (cost.amount, cost.currency.clone())),
         monitoring,
+        owing,
     };
     let outcome = Outcome {
         exit_code: report.outcome.exit_code,
@@ -183,7 +159,7 @@ pub fn so_far(
     ledger: &mut Ledger,
     run: &Run,
     prepared: &Prepared,
-    course: &Course,
+    course: &Course<'_>,
     reason: &Failure,
 ) -> anyhow::Result<Outcome> {
     // From the shards' own counts: to count rows may take longer than there is time.
@@ -206,98 +182,71 @@ pub fn so_far(
         explanation: reason.to_string(),
         exit_code,
     };
-    let report = report(
-        ledger,
-        run,
-        prepared,
-        course,
-        Facts {
-            totals,
-            dead_letters,
-            shards: shards.len() as u64,
-            ending,
-            drift: None,
-            decay: None,
-        },
-    )?;
+    let facts = Facts {
+        totals,
+        dead_letters,
+        shards: shards.len() as u64,
+        ending,
+        drift: None,
+        decay: None,
+    };
+    let mut report = summary(ledger, run, prepared, course, facts)?;
+    if is_watched(run) {
+        report.alerts = judge_unfinished(&course.job.alerts, &report, reason.class());
+        let owing = owing(&course.job.alerts, run, &report)?;
+        ledger.owe(run.run_id, &owing)?;
+    }
     Ok(Outcome { report, exit_code })
 }
 
-/// What a report says of a run's records.
-struct Facts {
-    totals: Totals,
-    dead_letters: Vec<DeadLetterCount>,
-    shards: u64,
-    ending: Ending,
-    drift: Option<Drift>,
-    decay: Option<Decay>,
+/// Whether the job's rules are held against a run: a retry is of a few records of a run that was judged.
+fn is_watched(run: &Run) -> bool {
+    run.parent_run_id.is_none()
 }
 
-fn report(
-    ledger: &mut Ledger,
-    run: &Run,
-    prepared: &Prepared,
-    course: &Course,
-    facts: Facts,
-) -> anyhow::Result<RunReport> {
-    let totals = facts.totals;
-    let mut stats = ShardStats::default();
-    ledger.for_each_shard_stats(run.run_id, |stored| {
-        stats.merge(&serde_json::from_str(stored)?);
-        Ok(())
-    })?;
-    stats.seconds.commit = course.share.committing.as_secs_f64();
-    let attempts = ledger.attempts(run.run_id)?.len() as u64;
-    let planned = run.planned as u64;
-    Ok(RunReport {
-        run: run.name().to_string(),
-        run_id: run.run_id,
-        job: run.job.clone(),
-        logical_date: run.logical_date.clone(),
-        generation: run.generation,
-        trial: run.trial,
-        reason: run.reason.clone(),
-        retry: course.retry.clone(),
-        model: ModelIdentity {
-            name: run.model_name.clone(),
-            version: run.model_version.clone(),
-            digest: run.model_digest.clone(),
-            precision: run.precision.clone(),
-            numerics: run.numerics.clone(),
-            batch_size: run.batch_size as u64,
-        },
-        input: prepared.input.report(&run.fingerprint),
-        counts: Counts {
-            planned,
-            predicted: totals.predicted,
-            dead_letters: totals.dead_letters,
-            duplicates: totals.duplicates,
-            filtered: totals.filtered,
-            erased: totals.erased,
-            unfinished: planned.saturating_sub(
-                totals.predicted + totals.dead_letters + totals.filtered + totals.erased,
-            ),
-            shards: facts.shards,
-        },
-        dead_letters: facts.dead_letters,
-        columns: stats.columns.clone(),
-        outputs: OutputDistribution {
-            labels: stats.labels.clone(),
-            scores: stats.scores.summary(),
-            values: stats.values.summary(),
-        },
-        timing: timing(course, &stats, attempts),
-        resources: resources::measure(course.begun, course.settings.workers, ledger.file()),
-        cost: course.cost.as_ref().map(|cost| CostOfRun {
-            amount: cost.of(course.begun.elapsed().as_secs_f64()),
-            currency: cost.currency.clone(),
-        }),
-        drift: facts.drift,
-        decay: facts.decay,
-        evaluation: Vec::new(),
-        outcome: facts.ending,
-        lamplighter: env!("CARGO_PKG_VERSION").to_owned(),
-    })
+/// Judges the job's rules. Those that hold may keep the run from being published, and are told to people
+/// unless these look on anyway, as they do at a trial and a backfill.
+fn watched(run: &Run, course: &Course<'_>, report: &mut RunReport) -> anyhow::Result<Vec<Owing>> {
+    let rules = &course.job.alerts;
+    if rules.is_empty() || !is_watched(run) {
+        return Ok(Vec::new());
+    }
+    report.alerts = alert::judge(rules, report, &course.job.drift.thresholds.ignore);
+    let withholding = |judged: &&JudgedRule| {
+        judged.state == RuleState::Firing
+            && judged.actions.iter().any(|action| action == "withhold")
+    };
+    let reasons: Vec<String> = report
+        .alerts
+        .iter()
+        .filter(withholding)
+        .map(|judged| format!("{} ({})", judged.rule, judged.summary))
+        .collect();
+    if report.outcome.verdict == Verdict::Published && !reasons.is_empty() {
+        report.outcome = Ending {
+            verdict: Verdict::Withheld,
+            explanation: format!("withheld by {}", reasons.join(", ")),
+            exit_code: Class::Withheld.exit_code(),
+        };
+    }
+    owing(rules, run, report)
+}
+
+/// What people are to be told of the rules that hold.
+fn owing(rules: &[AlertRule], run: &Run, report: &RunReport) -> anyhow::Result<Vec<Owing>> {
+    if run.trial || run.backfill {
+        return Ok(Vec::new());
+    }
+    let mut owing = Vec::new();
+    for judged in &report.alerts {
+        let rule = rules.iter().find(|rule| rule.name == judged.rule);
+        let Some(rule) = rule.filter(|_| judged.state == RuleState::Firing) else {
+            continue;
+        };
+        let message = Message::of(judged, report);
+        owing.extend(message.owing(rule, &run.created_at)?);
+    }
+    Ok(owing)
 }
 
 fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {
@@ -375,32 +324,5 @@ pub(super) fn replaced_by(
             let other = ledger.run(other)?;
             Ok(other.map(|other| other.name().to_string()))
         }
-    }
-}
-
-fn timing(course: &Course, stats: &ShardStats, attempts: u64) -> Timing {
-    let duration = course.begun.elapsed();
-    let passed = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    let finished_at = course
-        .started_at
-        .saturating_add(passed)
-        .unwrap_or(Timestamp::MAX);
-    let working = duration.saturating_sub(course.planning).as_secs_f64();
-    Timing {
-        started_at: course.started_at.to_string(),
-        finished_at: finished_at.to_string(),
-        duration_seconds: duration.as_secs_f64(),
-        plan_seconds: course.planning.as_secs_f64(),
-        records_per_second: if working > 0.0 {
-            course.share.records as f64 / working
-        } else {
-            0.0
-        },
-        stage_seconds: stats.seconds,
-        batch_milliseconds: stats
-            .batch_seconds
-            .summary()
-            .map(|seconds| seconds.scaled(1e3)),
-        attempts,
     }
 }

@@ -16,6 +16,7 @@
 pub mod attempt;
 pub mod backfill;
 mod batch;
+mod bill;
 mod committer;
 pub mod decay;
 mod dispatcher;
@@ -39,6 +40,7 @@ mod results;
 pub mod retry;
 mod spending;
 pub mod start;
+mod summary;
 pub mod tolerance;
 pub mod wait;
 mod watch;

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::input::{Input, Reader};
 use super::results::Results;
 use super::retry::Retry;
+use crate::alert::judge::{Names, check_rules};
 use crate::error::{Class, Failure};
 use crate::features::FeatureKind;
 use crate::interrupt::Interrupt;
@@ -128,6 +129,20 @@ impl Prepared {
             ),
             false => Layout::nothing(),
         };
+        let columns = scored.uses().iter().map(|column| column.name.as_str());
+        let features = bundle.encoder.features().iter();
+        let names = Names {
+            columns: columns
+                .chain(features.map(|feature| feature.column.as_str()))
+                .collect(),
+            series: layout
+                .series
+                .iter()
+                .map(|series| series.name.as_str())
+                .collect(),
+            classes: bundle.head.classes().iter().map(String::as_str).collect(),
+        };
+        check_rules(&job.alerts, &names)?;
         Ok(Self {
             job: job.name.clone(),
             date,

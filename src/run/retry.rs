@@ -19,7 +19,7 @@ use super::tolerance::Tolerance;
 use super::{Prepared, plan};
 use crate::error::{Class, Failure};
 use crate::job::Job;
-use crate::ledger::{Ledger, Planning, RetriedRun, Run, State};
+use crate::ledger::{Ledger, Planning, Publication, RetriedRun, Run, State};
 use crate::report::RetryOf;
 
 /// The dead letters that a run scores again.
@@ -148,6 +148,17 @@ fn check_parent(ledger: &mut Ledger, parent: &Run) -> anyhow::Result<()> {
         return refuse(
             Class::Usage,
             format!("has no dead letters any more: they were pruned at {at}"),
+            hint,
+        );
+    }
+    // To publish it, as a retry would, is for whoever has looked at what the rule found.
+    if parent.publication == Publication::Withheld
+        && parent.exit_code == Some(Class::Withheld.exit_code().into())
+    {
+        let hint = "`lamplighter runs publish` publishes it after a look; or score the date again: `lamplighter run … --rescore --reason \"…\"`";
+        return refuse(
+            Class::Config,
+            "was withheld by a rule of [[alert]]".to_owned(),
             hint,
         );
     }

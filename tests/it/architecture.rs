@@ -7,8 +7,15 @@ use crate::harness::repository;
 
 /// Rooms from the first stage to the last: a room may know those before it, never those after it.
 /// Rooms of one line know nothing of each other's order.
-const ORDER: [&[&str]; 12] = [
-    &["error", "interrupt", "printable", "suggest"],
+const ORDER: [&[&str]; 14] = [
+    &[
+        "error",
+        "interrupt",
+        "printable",
+        "subprocess",
+        "suggest",
+        "whole_file",
+    ],
     &["record", "job"],
     &["database"],
     &["source", "features"],
@@ -16,14 +23,16 @@ const ORDER: [&[&str]; 12] = [
     &["monitor"],
     &["ledger"],
     &["report"],
-    &["run", "scaffold"],
+    &["alert"],
+    &["run", "scaffold", "exposition"],
+    &["evaluation"],
     &["status", "check"],
     &["cli"],
     &["terminal"],
 ];
 
 /// Heavy crates, and the places that may know them.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 15] = [
     ("clap::", &["cli", "main.rs"]),
     ("clap_complete::", &["cli/completions.rs"]),
     ("clap_mangen::", &["cli/man.rs"]),
@@ -35,6 +44,10 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("rayon::", &["run/pipeline.rs"]),
     ("sqlx::", &["database"]),
     ("tokenizers::", &["features/text.rs"]),
+    ("ureq::", &["alert/outbound.rs"]),
+    ("minijinja::", &["alert/webhook.rs", "report/html"]),
+    ("plotters::", &["report/html"]),
+    ("prometheus_client::", &["report/prometheus"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -2,6 +2,8 @@
 //!
 //! One binary, so that the dependencies are linked once. Each module says what belongs in it.
 
+/// Rules that tell somebody of a run.
+mod alerts;
 /// Rooms, homes and lengths.
 mod architecture;
 /// Many dates of a job.
@@ -20,6 +22,8 @@ mod check;
 mod command_line;
 /// The pages: links, commands, tables and queries.
 mod documentation;
+/// What people and programs see of a run.
+mod faces;
 /// Faults of every kind: nothing lost, nothing twice, no bit changed.
 mod faults;
 mod harness;

@@ -7,16 +7,16 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Class, Failure, classify_io};
+use crate::subprocess;
 
 /// How long the password command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(20);
 /// The longest first line that is read.
 const LONGEST: u64 = 64 * 1024;
 /// The longest password file that is read.
@@ -159,7 +159,7 @@ fn run(command: &[String], patience: Duration) -> Result<String, Failure> {
         .spawn()
         .map_err(|error| failed(format!("does not start: {error}")))?;
     let line = first_line(&mut child);
-    let status = wait(&mut child, patience)
+    let status = subprocess::wait(&mut child, patience)
         .map_err(|error| failed(format!("can not be waited for: {error}")))?
         .ok_or_else(|| failed(format!("was killed after {} s", patience.as_secs())))?;
     if !status.success() {
@@ -194,24 +194,10 @@ fn first_line(child: &mut Child) -> mpsc::Receiver<Vec<u8>> {
     receiver
 }
 
-/// The status, or `None` if the child had to be killed.
-fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if start.elapsed() >= patience {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(POLL);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const LOGIN: Login<'_> = Login {

@@ -85,6 +85,34 @@ impl Schedule {
         found
     }
 
+    /// When a date was due, if that was not long before `now`.
+    pub fn due_of(&self, date: LogicalDate, now: Timestamp) -> Option<Due> {
+        /// Longer than a month, of which a date may stand for the last one.
+        const LONGEST_AGO_HOURS: i64 = 33 * 24;
+        let since = now.checked_sub(LONGEST_AGO_HOURS.hours()).ok()?;
+        let due = self.due_between(since, now);
+        due.into_iter().rev().find(|due| due.date == date)
+    }
+
+    /// Dates whose time comes after `now` and before `end`: by the crontab, or without one as many as the grain has
+    /// there.
+    pub fn starts_between(&self, now: Timestamp, end: Timestamp) -> u64 {
+        let Ok(last) = end.checked_sub(1.second()) else {
+            return 0;
+        };
+        if last <= now {
+            return 0;
+        }
+        if self.crontab.is_some() {
+            return self.due_between(now, last).len() as u64;
+        }
+        let dates = (self.resolve(None, now), self.resolve(None, last));
+        let (Ok(current), Ok(last)) = dates else {
+            return 0;
+        };
+        self.dates(current, last).skip(1).count() as u64
+    }
+
     /// The last second of the hour: all starts of one hour are for one date.
     fn end_of_hour(&self, moment: Timestamp) -> Timestamp {
         let local = self.timezone.to_datetime(moment);

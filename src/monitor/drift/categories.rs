@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CategoryShare, Finding, Level, SeriesDrift, corrected_psi};
+use super::{CategoryShare, Finding, Level, SeriesDrift, corrected_psi, shown};
 use crate::job::Thresholds;
 use crate::monitor::measures::{cramers_v, jensen_shannon, l_infinity, psi};
 use crate::monitor::profile::Categories;
@@ -50,10 +50,16 @@ pub(super) fn compare(
     finding: &mut Finding,
 ) {
     let (before, now) = shares_of(reference, current);
+    drift.distribution = shown::categories(
+        &reference.named(),
+        &current.named(),
+        (reference.counts.count(), current.counts.count()),
+    );
     let measures = &mut drift.measures;
     let corrected = corrected_psi(&before, &now, false);
     measures.psi = psi(&before, &now).map(rounded);
     measures.psi_corrected = corrected.map(|psi| psi.value);
+    measures.psi_may_be_chance = corrected.is_some_and(|psi| psi.may_be_chance);
     measures.jensen_shannon = jensen_shannon(&before, &now).map(rounded);
     measures.cramers_v = cramers_v(&before, &now).map(rounded);
     measures.l_infinity = l_infinity(&before, &now).map(rounded);

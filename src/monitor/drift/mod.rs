@@ -8,6 +8,7 @@
 
 mod categories;
 mod numbers;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -92,7 +93,24 @@ pub struct SeriesDrift {
     pub new_categories: Vec<CategoryShare>,
     /// Categories that are gone, the most frequent of the reference first.
     pub vanished_categories: Vec<CategoryShare>,
+    /// Both distributions, as they are shown.
+    #[serde(default)]
+    pub distribution: Option<Distributions>,
 }
+
+/// Two distributions over the same bins, of which there are at most [`MOST_SHOWN`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distributions {
+    /// What each bin holds: categories, or numbers such as `0.5 to 0.75`.
+    pub bins: Vec<String>,
+    /// Share of the reference's values in each, from 0 to 1.
+    pub reference: Vec<f64>,
+    /// The same of the run's.
+    pub current: Vec<f64>,
+}
+
+/// Bins of a distribution that is shown, at most.
+pub const MOST_SHOWN: usize = 20;
 
 /// How far a series is from the reference's, by several measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -101,6 +119,9 @@ pub struct Measures {
     pub psi: Option<f64>,
     /// The same without what chance makes of so few records, rare bins merged: what thresholds are for.
     pub psi_corrected: Option<f64>,
+    /// Whether even that may be due to chance, so that it is not told whatever the threshold.
+    #[serde(default)]
+    pub psi_may_be_chance: bool,
     /// Jensen–Shannon distance over the reference's bins, base e.
     pub jensen_shannon: Option<f64>,
     /// Numbers: greatest difference of the distribution functions, at the edges of the reference's bins.
@@ -225,6 +246,7 @@ fn compare(reference: &Series, current: &Series, thresholds: &Thresholds) -> Ser
         reference_standard_deviation: None,
         new_categories: Vec::new(),
         vanished_categories: Vec::new(),
+        distribution: None,
     };
     hold_missing(&mut finding, reference, current, thresholds);
     match (&reference.content, &current.content) {

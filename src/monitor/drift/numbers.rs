@@ -1,6 +1,6 @@
 //! Drift of numbers.
 
-use super::{Finding, SeriesDrift, corrected_psi};
+use super::{Finding, SeriesDrift, corrected_psi, shown};
 use crate::job::Thresholds;
 use crate::monitor::measures::{jensen_shannon, kolmogorov_smirnov, psi, wasserstein};
 use crate::monitor::profile::{Content, Series};
@@ -39,6 +39,7 @@ pub(super) fn compare(
     let measures = &mut drift.measures;
     // Profiles that were counted by other bins have no shares in common.
     if edges == current_edges {
+        drift.distribution = shown::numbers(edges, &before.bins, &now.bins);
         let bins = before.bins.iter().copied().zip(now.bins.iter().copied());
         // A bin that neither side has values in is none of the data.
         let (reference, current): (Vec<u64>, Vec<u64>) =
@@ -47,6 +48,7 @@ pub(super) fn compare(
         let corrected = corrected_psi(reference, current, true);
         measures.psi = psi(reference, current).map(rounded);
         measures.psi_corrected = corrected.map(|psi| psi.value);
+        measures.psi_may_be_chance = corrected.is_some_and(|psi| psi.may_be_chance);
         measures.jensen_shannon = jensen_shannon(reference, current).map(rounded);
         measures.kolmogorov_smirnov = kolmogorov_smirnov(reference, current).map(rounded);
         finding.hold_psi(corrected, thresholds);

@@ -43,7 +43,7 @@ fn an_unknown_section_is_named_with_file_line_allowed_sections_and_the_nearest_n
     let workspace = misspelt("[errors]", "[error]");
     let ended = run(&workspace).expect(78);
     insta::assert_snapshot!(ended.stderr, @r"
-    error: job.toml:15: unknown section [error]; allowed: job, schedule, source, model, run, errors, sink, retention, cost, drift, ground_truth, env
+    error: job.toml:15: unknown section [error]; allowed: job, schedule, source, model, run, errors, sink, retention, cost, drift, ground_truth, notify, alert, metrics, env
     hint: did you mean `errors`?
     ");
     nothing_was_planned(&workspace);

@@ -24,7 +24,7 @@ const PLACEHOLDERS: [(&str, &str); 2] = [
 ];
 
 /// What must have happened before the examples that begin so. `{url}` as above.
-const BEFORE: [(&str, &str); 6] = [
+const BEFORE: [(&str, &str); 8] = [
     (
         "lamplighter db roles --schema team_a",
         "lamplighter db migrate --schema team_a --database '{url}'",
@@ -40,6 +40,15 @@ const BEFORE: [(&str, &str); 6] = [
     (
         "lamplighter drift",
         "lamplighter run jobs/flight-delay.toml --date 2026-11-16 --set schedule.catch_up=0",
+    ),
+    (
+        "lamplighter report --compare",
+        "lamplighter run jobs/flight-delay.toml --date 2026-11-22",
+    ),
+    (
+        "lamplighter runs publish",
+        "printf '[[alert]]\\nname = \"gate\"\\nmetric = \"planned\"\\nop = \">\"\\nvalue = 0\\nactions = [\"withhold\"]\\n' >> jobs/flight-delay.toml;
+         lamplighter run jobs/flight-delay.toml --date 2026-11-23 --rescore --reason gate; test $? = 79",
     ),
     (
         "lamplighter evaluate",

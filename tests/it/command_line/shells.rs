@@ -31,7 +31,10 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(offered(&["ru"]), ["run", "runs"]);
     assert_eq!(offered(&["runs", "ver"]), ["verify"]);
     assert_eq!(offered(&["run", "--da"]), ["--date", "--database"]);
-    assert_eq!(offered(&["report", "--format", ""]), ["text", "json"]);
+    assert_eq!(
+        offered(&["report", "--format", ""]),
+        ["text", "json", "html"]
+    );
     assert_eq!(offered(&["init", "--task", "b"]), ["binary"]);
     // What is hidden stays so.
     assert_eq!(offered(&["iso"]), [""]);

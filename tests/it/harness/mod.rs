@@ -14,8 +14,12 @@ pub mod pgbouncer;
 pub mod postgres;
 /// Parquet files as tables.
 mod postgres_tables;
+/// Programs that `make programs` brings.
+pub mod programs;
 /// What stands between a client and Postgres.
 pub mod proxy;
+/// A web server that receives, and fails when it is told to.
+pub mod receiver;
 /// Results in either database.
 pub mod results;
 /// File systems that are small or read-only.

@@ -354,7 +354,9 @@ pub fn finish_of(
         records_per_second: 2.5,
         peak_memory_bytes: None,
         report: "{}".to_owned(),
+        cost: None,
         monitoring: None,
+        owing: Vec::new(),
     })
 }
 

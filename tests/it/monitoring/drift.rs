@@ -135,7 +135,7 @@ fn columns_that_were_changed_are_named_and_only_they() {
         let rows = results
             .query("SELECT name FROM drift WHERE side = 'input' AND level <> 'none' ORDER BY name");
         assert_eq!(rows.concat(), drifted(&drift, "input"));
-        let report = results.lamplighter(&["report"]).expect(0);
+        let report = results.lamplighter(&["report", "--all"]).expect(0);
         assert!(
             report.stdout.contains("5 of 21 inputs"),
             "{}",

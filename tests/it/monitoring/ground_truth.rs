@@ -266,7 +266,7 @@ fn a_model_that_lost_against_its_baseline_is_to_be_trained_anew() {
         results
             .lamplighter(&["run", "job.toml", "--date", "2013-12-02"])
             .expect(0);
-        let report = results.lamplighter(&["report"]).expect(0);
+        let report = results.lamplighter(&["report", "--all"]).expect(0);
         for reason in ["inputs have drifted, more than 5 %", "brier was"] {
             assert!(report.stdout.contains(reason), "{}", report.stdout);
         }

@@ -62,7 +62,7 @@ fn a_record_goes_from_everywhere_and_the_rest_can_still_be_proven() {
         let counts = ["planned", "predicted", "dead_letters", "erased"];
         assert_eq!(counts.map(|count| proof[count].clone()), [7, 3, 1, 3]);
         let shown = results
-            .lamplighter(&["report", "simple@2026-11-20#3"])
+            .lamplighter(&["report", "simple@2026-11-20#3", "--all"])
             .expect(0);
         assert!(
             shown.stdout.contains("    erased        3 "),

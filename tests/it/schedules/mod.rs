@@ -20,11 +20,11 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use lamplighter::error::Class;
 
+use crate::harness::programs::{is_left_out, tool};
 use crate::harness::repository;
 use crate::harness::small_disk::is_root;
 
@@ -38,21 +38,6 @@ const TRIED_AGAIN: [u8; 9] = [69, 74, 75, 101, 130, 134, 137, 139, 143];
 fn file(name: &str) -> String {
     let path = repository().join("cron").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Where `make programs` puts what needs no installation.
-fn tool(path: &str) -> PathBuf {
-    repository().join("target/tools").join(path)
-}
-
-/// Whether something is not there, and `make test`, which could not install it, has said so and asked to
-/// go on without. Nobody else may leave it out.
-fn is_left_out(is_there: bool, variable: &str) -> bool {
-    assert!(
-        is_there || std::env::var_os(variable).is_some(),
-        "what this needs is missing: `make test` installs it, or `make programs` alone, and says if it can not"
-    );
-    !is_there
 }
 
 /// Whether a script of `tests/` says that what it does works here.

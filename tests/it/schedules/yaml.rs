@@ -25,7 +25,7 @@ pub fn python() -> Option<Command> {
 
 /// The files with manifests.
 pub fn manifests() -> Vec<PathBuf> {
-    let pattern = repository().join("cron/*.yaml");
+    let pattern = repository().join("cron/kubernetes-*.yaml");
     let found = glob::glob(&pattern.to_string_lossy()).expect("a pattern");
     let found: Vec<PathBuf> = found.map(|path| path.expect("a path")).collect();
     assert!(!found.is_empty(), "the manifests are somewhere else");

@@ -38,7 +38,7 @@ fn an_unknown_section_names_its_line_and_the_sections_there_are() {
     assert_eq!(
         message,
         "x.toml:11: unknown section [sorce]; allowed: job, schedule, source, model, run, errors, \
-         sink, retention, cost, drift, ground_truth, env"
+         sink, retention, cost, drift, ground_truth, notify, alert, metrics, env"
     );
     assert_eq!(hint.as_deref(), Some("did you mean `source`?"));
 }

@@ -60,7 +60,7 @@ fn mistakes_in_overlays_that_are_not_chosen_are_found() {
         ),
         (
             "[env.prod.rum]\nworkers = 1",
-            "x.toml:11: unknown section [env.prod.rum]; allowed: job, schedule, source, model, run, errors, sink, retention, cost, drift, ground_truth",
+            "x.toml:11: unknown section [env.prod.rum]; allowed: job, schedule, source, model, run, errors, sink, retention, cost, drift, ground_truth, notify, alert, metrics",
         ),
         (
             "[env.prod.env.run]\nworkers = 1",
@@ -162,7 +162,7 @@ fn a_wrong_set_is_a_usage_error_that_names_it() {
         ),
         (
             "rum.workers=1",
-            "--set: unknown section [rum]; allowed: job, schedule, source, model, run, errors, sink, retention, cost, drift, ground_truth",
+            "--set: unknown section [rum]; allowed: job, schedule, source, model, run, errors, sink, retention, cost, drift, ground_truth, notify, alert, metrics",
         ),
         (
             "job.name=${NOWHERE}",

@@ -1,0 +1,1 @@
+DELETE FROM outbox WHERE run_id = $1
