@@ -35,17 +35,6 @@ const SPARE: Duration = Duration::from_secs(20);
 /// How often to look whether another process is done with delivering.
 const PEER_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What became of what was owed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Messages that were delivered.
-    pub delivered: u64,
-    /// Messages that were not, and are tried again by the next start.
-    pub failed: u64,
-    /// Messages that nobody is to get any more.
-    pub expired: u64,
-}
-
 /// How hard a start tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
@@ -65,16 +54,15 @@ pub fn deliver_pending(
     job: &Job,
     effort: Effort,
     interrupt: &Interrupt,
-) -> anyhow::Result<Sent> {
-    let mut sent = Sent::default();
+) -> anyhow::Result<()> {
     if ledger.pending_owed(&job.name)? == 0 {
-        return Ok(sent);
+        return Ok(());
     }
-    sent.expired = ledger.expire_owed(&job.name, LONGEST_OWED)?;
-    if sent.expired > 0 {
+    let expired = ledger.expire_owed(&job.name, LONGEST_OWED)?;
+    if expired > 0 {
         tracing::warn!(
             job = job.name,
-            alerts = sent.expired,
+            alerts = expired,
             "alerts that could not be delivered for 7 days were given up"
         );
     }
@@ -88,12 +76,12 @@ pub fn deliver_pending(
         down: HashSet::new(),
         failed: HashSet::new(),
     };
-    round.deliver_all(ledger, job, &mut sent)?;
+    round.deliver_all(ledger, job)?;
     if effort == Effort::Persistent && round.outlasts_others(ledger, job)? {
         // A process that died while it was delivering has left its messages.
-        round.deliver_all(ledger, job, &mut sent)?;
+        round.deliver_all(ledger, job)?;
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// The longest that one delivery may take.
@@ -167,12 +155,7 @@ impl Round<'_> {
     }
 
     /// Tries each message that no other process has claimed, unless it has failed already.
-    fn deliver_all(
-        &mut self,
-        ledger: &mut Ledger,
-        job: &Job,
-        sent: &mut Sent,
-    ) -> anyhow::Result<()> {
+    fn deliver_all(&mut self, ledger: &mut Ledger, job: &Job) -> anyhow::Result<()> {
         let mut after = 0;
         while !self.is_over() {
             let claimed = ledger.claim_owed(&job.name, &self.owner, after, self.lease)?;
@@ -180,10 +163,8 @@ impl Round<'_> {
                 return Ok(());
             };
             after = owed.outbox_id;
-            match self.deliver(ledger, job, &owed)? {
-                Settlement::Delivered => sent.delivered += 1,
-                Settlement::Pending => sent.failed += u64::from(self.failed.insert(after)),
-                Settlement::Expired => sent.expired += 1,
+            if self.deliver(ledger, job, &owed)? == Settlement::Pending {
+                self.failed.insert(after);
             }
         }
         Ok(())
