@@ -74,7 +74,7 @@ pub fn deliver_pending(
         begun: Instant::now(),
         interrupt,
         down: HashSet::new(),
-        failed: HashSet::new(),
+        handled: HashSet::new(),
     };
     round.deliver_all(ledger, job)?;
     if effort == Effort::Persistent && round.outlasts_others(ledger, job)? {
@@ -102,8 +102,8 @@ struct Round<'a> {
     interrupt: &'a Interrupt,
     /// Receivers that can not take a message now.
     down: HashSet<String>,
-    /// Messages that were tried and not delivered.
-    failed: HashSet<i64>,
+    /// Messages that this call is done with.
+    handled: HashSet<i64>,
 }
 
 /// Where a message goes.
@@ -154,18 +154,16 @@ impl Round<'_> {
         self.interrupt.is_signalled() || self.begun.elapsed() > LONGEST_CALL
     }
 
-    /// Tries each message that no other process has claimed, unless it has failed already.
+    /// Tries each message that no other process has claimed, once.
     fn deliver_all(&mut self, ledger: &mut Ledger, job: &Job) -> anyhow::Result<()> {
-        let mut after = 0;
         while !self.is_over() {
-            let claimed = ledger.claim_owed(&job.name, &self.owner, after, self.lease)?;
+            let handled = self.handled.iter().copied();
+            let claimed = ledger.claim_owed(&job.name, &self.owner, handled, self.lease)?;
             let Some(owed) = claimed else {
                 return Ok(());
             };
-            after = owed.outbox_id;
-            if self.deliver(ledger, job, &owed)? == Settlement::Pending {
-                self.failed.insert(after);
-            }
+            self.handled.insert(owed.outbox_id);
+            self.deliver(ledger, job, &owed)?;
         }
         Ok(())
     }
@@ -185,12 +183,7 @@ impl Round<'_> {
         Ok(false)
     }
 
-    fn deliver(
-        &mut self,
-        ledger: &mut Ledger,
-        job: &Job,
-        owed: &Owed,
-    ) -> anyhow::Result<Settlement> {
+    fn deliver(&mut self, ledger: &mut Ledger, job: &Job, owed: &Owed) -> anyhow::Result<()> {
         let rule = job.alerts.iter().find(|rule| rule.name == owed.rule);
         let Some(receiver) = rule.and_then(|rule| Receiver::of(rule, &owed.action)) else {
             let why = "the job has no such rule or receiver any more";
@@ -200,12 +193,12 @@ impl Round<'_> {
                 "an alert was given up: {why}"
             );
             ledger.settle_owed(owed, &self.owner, Settlement::Expired, false, Some(why))?;
-            return Ok(Settlement::Expired);
+            return Ok(());
         };
         let key = receiver.key();
-        if self.failed.contains(&owed.outbox_id) || self.down.contains(&key) {
+        if self.down.contains(&key) {
             ledger.settle_owed(owed, &self.owner, Settlement::Pending, false, None)?;
-            return Ok(Settlement::Pending);
+            return Ok(());
         }
         let message: Message = match serde_json::from_str(&owed.message) {
             Ok(message) => message,
@@ -213,7 +206,7 @@ impl Round<'_> {
                 let why = format!("this version can not read it: {error}");
                 tracing::warn!(rule = owed.rule, "an alert was not delivered: {why}");
                 ledger.settle_owed(owed, &self.owner, Settlement::Pending, false, Some(&why))?;
-                return Ok(Settlement::Pending);
+                return Ok(());
             }
         };
         let more_tries = match self.effort {
@@ -235,7 +228,7 @@ impl Round<'_> {
                         one_line(&message.summary)
                     );
                     ledger.settle_owed(owed, &self.owner, Settlement::Delivered, true, None)?;
-                    return Ok(Settlement::Delivered);
+                    return Ok(());
                 }
                 Err(problem) => problem,
             };
@@ -248,16 +241,16 @@ impl Round<'_> {
                     action = owed.action,
                     "an alert was not delivered, {} tries again: {text}",
                     match self.effort {
-                        Effort::Once => "the end of this start",
+                        Effort::Once => "the end of this start, or the next one,",
                         Effort::Persistent => "the next start",
                     }
                 );
                 ledger.settle_owed(owed, &self.owner, Settlement::Pending, true, Some(&text))?;
-                // What it refuses says nothing of what it will take.
-                if problem.is_temporary {
+                // What it refuses, or chokes on, says nothing of what it will take.
+                if problem.is_of_receiver {
                     self.down.insert(key);
                 }
-                return Ok(Settlement::Pending);
+                return Ok(());
             };
             tracing::info!(
                 rule = owed.rule,
@@ -265,9 +258,13 @@ impl Round<'_> {
                 "an alert was not delivered, trying again: {text}"
             );
             thread::sleep(jittered(pause));
+            if self.is_over() {
+                ledger.settle_owed(owed, &self.owner, Settlement::Pending, true, Some(&text))?;
+                return Ok(());
+            }
             if !ledger.try_owed_again(owed, &self.owner, self.lease, &text)? {
                 // It took so long that another process has it by now.
-                return Ok(Settlement::Pending);
+                return Ok(());
             }
         }
     }

@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::unistd::{AccessFlags, access};
+
 use super::outbound::Problem;
 use crate::job::Exec;
 use crate::printable::one_line;
@@ -27,7 +29,7 @@ pub(super) fn is_there(exec: &Exec) -> bool {
     let Some(program) = exec.command.first() else {
         return false;
     };
-    let is_file = |path: &Path| path.is_file();
+    let is_file = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
     if program.contains('/') {
         return is_file(Path::new(program));
     }
@@ -53,7 +55,7 @@ pub(super) fn run(exec: &Exec, message: &str) -> Result<(), Problem> {
     }
     let mut child = command
         .spawn()
-        .map_err(|error| Problem::temporary(format!("it does not start: {error}")))?;
+        .map_err(|error| Problem::of_receiver(format!("it does not start: {error}")))?;
     if let Some(mut input) = child.stdin.take() {
         let message = message.to_owned();
         // It need not read; and one that does not must not hold us up.
@@ -72,17 +74,20 @@ pub(super) fn run(exec: &Exec, message: &str) -> Result<(), Problem> {
         });
     }
     let ended = subprocess::wait_for_group(&mut child, exec.timeout);
-    let text = match ended {
+    let problem = match ended {
         Ok(Some(status)) if status.success() => return Ok(()),
-        Ok(Some(status)) => format!("it failed ({status})"),
-        Ok(None) => format!("it was killed after {} s", exec.timeout.as_secs_f64()),
-        Err(error) => format!("it can not be waited for: {error}"),
+        Ok(Some(status)) => Problem::temporary(format!("it failed ({status})")),
+        Ok(None) => Problem::of_receiver(format!(
+            "it was killed after {} s",
+            exec.timeout.as_secs_f64()
+        )),
+        Err(error) => Problem::of_receiver(format!("it can not be waited for: {error}")),
     };
     // What it left behind may hold its output open.
     if let Ok(said) = complaint.recv_timeout(LAST_WORDS)
         && !said.trim().is_empty()
     {
-        tracing::warn!(program, "{text}: {}", one_line(said.trim()));
+        tracing::warn!(program, "{problem}: {}", one_line(said.trim()));
     }
-    Err(Problem::temporary(text))
+    Err(problem)
 }

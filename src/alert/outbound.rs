@@ -29,6 +29,8 @@ pub struct Problem {
     pub text: String,
     /// Whether another try may succeed.
     pub is_temporary: bool,
+    /// Whether the receiver would not take another message now, either.
+    pub is_of_receiver: bool,
 }
 
 impl Problem {
@@ -37,14 +39,23 @@ impl Problem {
         Self {
             text: text.into(),
             is_temporary: false,
+            is_of_receiver: false,
         }
     }
 
     /// One that another try may not meet.
     pub fn temporary(text: impl Into<String>) -> Self {
         Self {
-            text: text.into(),
             is_temporary: true,
+            ..Self::lasting(text)
+        }
+    }
+
+    /// The receiver is not there, or takes nothing now.
+    pub fn of_receiver(text: impl Into<String>) -> Self {
+        Self {
+            is_of_receiver: true,
+            ..Self::temporary(text)
         }
     }
 }
@@ -100,9 +111,11 @@ impl Outbound {
             return Ok(());
         }
         let text = format!("it answered with {status}");
-        // Too early, too many, or its own fault.
-        let is_temporary = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-        Err(Problem { text, is_temporary })
+        Err(match status.as_u16() {
+            429 | 502..=504 => Problem::of_receiver(text),
+            408 | 425 | 500..=599 => Problem::temporary(text),
+            _ => Problem::lasting(text),
+        })
     }
 }
 
@@ -118,14 +131,14 @@ fn unreached(error: Error) -> Problem {
         Error::InvalidProxyUrl => {
             Problem::lasting("the proxy that the environment names has no good address")
         }
-        Error::HostNotFound => Problem::temporary("its host is not known"),
+        Error::HostNotFound => Problem::of_receiver("its host is not known"),
         Error::Timeout(_) => {
-            Problem::temporary(format!("it did not answer within {} s", PATIENCE.as_secs()))
+            Problem::of_receiver(format!("it did not answer within {} s", PATIENCE.as_secs()))
         }
-        Error::Io(error) => Problem::temporary(format!("it can not be reached: {error}")),
-        Error::ConnectionFailed => Problem::temporary("it can not be reached"),
-        Error::Rustls(error) => Problem::temporary(format!("TLS: {error}")),
+        Error::Io(error) => Problem::of_receiver(format!("it can not be reached: {error}")),
+        Error::ConnectionFailed => Problem::of_receiver("it can not be reached"),
+        Error::Rustls(error) => Problem::of_receiver(format!("TLS: {error}")),
         // Nothing else is known to hold no address.
-        _ => Problem::temporary("it does not speak HTTP as expected"),
+        _ => Problem::of_receiver("it does not speak HTTP as expected"),
     }
 }

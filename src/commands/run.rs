@@ -59,7 +59,8 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
             deliver(ledger, &job, Effort::Once, invocation);
             let mut report = None;
             let caught_up = catch_up(ledger, &job, date, &request, terminal, &mut report);
-            tell_outside(ledger, &job, report.as_ref(), invocation);
+            // There is still a night to be scored.
+            tell_outside(ledger, &job, Effort::Once, report.as_ref(), invocation);
             caught_up
         })?,
         Some(_) => 0,
@@ -73,7 +74,13 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
         let mut report = None;
         let scored = score(ledger, &job, date, &request, terminal, &mut report);
         if request.limit.is_none() {
-            tell_outside(ledger, &job, report.as_ref(), invocation);
+            tell_outside(
+                ledger,
+                &job,
+                Effort::Persistent,
+                report.as_ref(),
+                invocation,
+            );
         }
         scored
     })?;
@@ -83,19 +90,19 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
     })
 }
 
-/// Tells receivers of alerts, and Prometheus, what came of a start that came to a report.
+/// Tells receivers of alerts what is owed to them, and Prometheus what came of a start, if it came to a report.
 fn tell_outside(
     ledger: &mut Ledger,
     job: &Job,
+    effort: Effort,
     report: Option<&RunReport>,
     invocation: &Invocation<'_>,
 ) {
-    let Some(report) = report else {
-        return;
-    };
-    deliver(ledger, job, Effort::Persistent, invocation);
+    deliver(ledger, job, effort, invocation);
     // After that, so that what was delivered does not count as owed.
-    expose(ledger, job, report, invocation.interrupt);
+    if let Some(report) = report {
+        expose(ledger, job, report, invocation.interrupt);
+    }
 }
 
 /// Continues unfinished dates. Returns the exit code of the last one that failed, else 0.

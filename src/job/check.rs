@@ -136,6 +136,7 @@ pub fn into_spec(document: &Document<'_>, file: &str) -> Result<JobSpec, Failure
         }
         let table = spanned(index, DeValue::Table(table));
         match section.number {
+            Some(0) => {}
             Some(_) => match lists.get_mut(&section.name) {
                 Some(list) => list.push(table),
                 None => {

@@ -36,7 +36,7 @@ pub struct Entry<'text> {
 #[derive(Clone)]
 pub struct Section<'text> {
     pub name: String,
-    /// Which of a list it is, from 1; `None` if there is only one of its name.
+    /// Which of a list it is, from 1, or 0 for a list of none; `None` if there is only one of its name.
     pub number: Option<usize>,
     /// Where its header stands.
     pub origin: Origin,
@@ -114,6 +114,15 @@ fn document<'text>(
                 entries: entries(table, lines, file)?,
             }),
             DeValue::Array(items) if is_list => {
+                // Of none there is one that is none: an overlay may take all of them away.
+                if items.is_empty() {
+                    document.sections.push(Section {
+                        name: name.clone(),
+                        number: Some(0),
+                        origin: Origin::Line(line),
+                        entries: Vec::new(),
+                    });
+                }
                 for (index, item) in items.into_iter().enumerate() {
                     let line = lines.number(item.span().start);
                     let DeValue::Table(table) = item.into_inner() else {

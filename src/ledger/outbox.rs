@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Ledger;
+use super::{Ledger, array};
 use crate::database::{Begin, Value};
 
 /// A message that is to be owed.
@@ -104,8 +104,8 @@ impl Ledger {
         })
     }
 
-    /// Claims the next message of a job after the one with the key `after`; `None` if there is none that this
-    /// process may deliver.
+    /// Claims a message of a job whose key is none of `handled`; `None` if there is none that this process may
+    /// deliver.
     ///
     /// # Errors
     /// The database's.
@@ -113,13 +113,14 @@ impl Ledger {
         &mut self,
         job: &str,
         owner: &str,
-        after: i64,
+        handled: impl IntoIterator<Item = i64>,
         lease: Duration,
     ) -> anyhow::Result<Option<Owed>> {
+        let handled = array(handled);
         let values = [
             Value::from(job),
             owner.into(),
-            after.into(),
+            (&handled).into(),
             lease.as_secs_f64().into(),
         ];
         let doing = || "cannot claim an alert".to_owned();

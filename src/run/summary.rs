@@ -204,13 +204,12 @@ fn finish_by(job: &Job, run: &Run) -> Option<Timestamp> {
     }
     let planned_at = run.created_at.parse().ok()?;
     // Whoever waited for its input past `finish_by` is late all the same. To score a date again is no night.
-    if run.generation == 1
-        && let Ok(date) = run.logical_date.parse()
-        && let Some(due) = job.schedule.due_of(date, planned_at)
-    {
-        return due.finish_by;
+    let due = job.schedule.last_due(planned_at);
+    let due = due.filter(|due| run.reason.is_none() && due.date.to_string() == run.logical_date);
+    match due {
+        Some(due) => due.finish_by,
+        None => job.schedule.deadline(planned_at),
     }
-    job.schedule.deadline(planned_at)
 }
 
 /// A run's course, as its shards are completed.

@@ -85,15 +85,6 @@ impl Schedule {
         found
     }
 
-    /// When a date was due, if that was not long before `now`.
-    pub fn due_of(&self, date: LogicalDate, now: Timestamp) -> Option<Due> {
-        /// Longer than a month, of which a date may stand for the last one.
-        const LONGEST_AGO_HOURS: i64 = 33 * 24;
-        let since = now.checked_sub(LONGEST_AGO_HOURS.hours()).ok()?;
-        let due = self.due_between(since, now);
-        due.into_iter().rev().find(|due| due.date == date)
-    }
-
     /// Dates whose time comes after `now` and before `end`: by the crontab, or without one as many as the grain has
     /// there.
     pub fn starts_between(&self, now: Timestamp, end: Timestamp) -> u64 {
@@ -104,7 +95,10 @@ impl Schedule {
             return 0;
         }
         if self.crontab.is_some() {
-            return self.due_between(now, last).len() as u64;
+            // Tonight's later starts are for a date that has begun.
+            let begun = self.last_due(now).map(|due| due.date);
+            let due = self.due_between(now, last).into_iter();
+            return due.filter(|due| Some(due.date) != begun).count() as u64;
         }
         let dates = (self.resolve(None, now), self.resolve(None, last));
         let (Ok(current), Ok(last)) = dates else {

@@ -1,6 +1,8 @@
 use std::process::Command;
 
-use super::{DATE, RUN, an_id, bad_rows, notify, outbox, put, rule};
+use jiff::ToSpan;
+
+use super::{DATE, RUN, an_id, bad_rows, clock_in, notify, outbox, put, rule};
 use crate::harness::Ended;
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::results::Results;
@@ -22,7 +24,16 @@ fn rules(receiver: &Receiver) -> String {
     );
     rules += &rule("empty", "predicted < 1000", "");
     rules
-        + "[schedule]\nfinish_by = \"06:00\"\n[errors]\nmax_dead_letters = \"5%\"\n[run]\nshard_size = 1000\n"
+        + &finish_by_in_hours()
+        + "[errors]\nmax_dead_letters = \"5%\"\n[run]\nshard_size = 1000\n"
+}
+
+/// Nobody comes near it, whenever the tests are run.
+fn finish_by_in_hours() -> String {
+    format!(
+        "[schedule]\nfinish_by = \"{}\"\n",
+        clock_in(6.hours(), "%H:%M")
+    )
 }
 
 fn start(results: &Results) -> Command {

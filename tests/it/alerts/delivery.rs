@@ -49,11 +49,19 @@ fn a_receiver_that_is_down_costs_no_run_and_hears_of_it_from_the_next_start() {
             .concat();
         assert!(errors[0].contains("can not be reached"), "{errors:?}");
         assert_eq!(errors[1], "NULL", "nobody asked the same receiver again");
-        let text = results.lamplighter(&["report"]).expect(0).stdout;
+        let report = results
+            .lamplighter(&["report", "--format", "json"])
+            .expect(0)
+            .json();
+        let deliveries = report["deliveries"].as_array().expect("a list");
         assert!(
-            text.contains("one"),
-            "the report tells who was not told: {text}"
+            deliveries
+                .iter()
+                .all(|delivery| delivery["state"] == "pending"),
+            "{report}"
         );
+        let findings = report["assessment"]["findings"].to_string();
+        assert!(findings.contains("Nobody has yet been told"), "{findings}");
 
         let receiver = Receiver::answering(&[]);
         put_job(&results, &(notify(&receiver.url("/")) + &two));
@@ -295,4 +303,21 @@ fn of_trials_retries_and_backfills_nobody_is_told() {
     );
     assert_eq!(receiver.requests().len(), 0);
     assert!(outbox(&results).is_empty());
+}
+
+#[test]
+fn a_message_that_is_refused_is_in_no_other_ones_way() {
+    for results in Results::in_each() {
+        let exec = "[notify]\nexec = [\"sh\", \"-c\", \"grep -q two && echo once >> told\"]\n";
+        let two = rule("one", ALWAYS, "") + &rule("two", ALWAYS, "");
+        put(&results, &october(), &(exec.to_owned() + &two));
+        run(&results).expect(0);
+        let states: Vec<Vec<String>> = outbox(&results);
+        assert_eq!(states[0][2], "pending");
+        assert_eq!(states[1][2], "delivered", "{states:?}");
+        // And once more does not tell it again.
+        run(&results).expect(0);
+        let told = fs::read_to_string(results.workspace.path("told")).expect("it was told");
+        assert_eq!(told, "once\n");
+    }
 }

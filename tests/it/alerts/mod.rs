@@ -69,6 +69,13 @@ pub fn an_id(rows: &RecordBatch) -> String {
     ids.as_string::<i32>().value(ids.len() / 2).to_owned()
 }
 
+/// What the clocks of UTC show so much later.
+pub fn clock_in(span: jiff::Span, form: &str) -> String {
+    let later = jiff::Timestamp::now().checked_add(span).expect("a time");
+    let later = later.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    later.strftime(form).to_string()
+}
+
 /// What the outbox holds: rule, action, state, attempts.
 pub fn outbox(results: &Results) -> Vec<Vec<String>> {
     results.query("SELECT rule, action, state, attempts FROM outbox ORDER BY outbox_id")

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use jiff::ToSpan;
+
 use arrow::array::{ArrayRef, Float64Array, StringArray};
 
 use super::{DATE, bad_rows, put, put_job, rule};
@@ -225,9 +227,13 @@ fn a_rule_that_could_never_hold_is_refused_before_anything_is_written() {
 fn an_overlay_replaces_all_rules_or_none() {
     let results = Results::in_sqlite();
     let base = rule("one", "planned > 0", "") + &rule("two", "planned > 0", "");
-    let overlay = "\n[[env.prod.alert]]\nname = \"three\"\nmetric = \"planned\"\nop = \">\"\nvalue = 0\n\n[env.test.run]\nworkers = 1\n";
+    let overlay = "\n[[env.prod.alert]]\nname = \"three\"\nmetric = \"planned\"\nop = \">\"\nvalue = 0\n\n[env.test.run]\nworkers = 1\n\n[env.quiet]\nalert = []\n";
     put(&results, &october(), &(base + overlay));
-    for (env, expected) in [("prod", vec!["three"]), ("test", vec!["one", "two"])] {
+    for (env, expected) in [
+        ("prod", vec!["three"]),
+        ("test", vec!["one", "two"]),
+        ("quiet", vec![]),
+    ] {
         let arguments = [
             "run", "job.toml", "--env", env, "--limit", "50", "--format", "json",
         ];
@@ -360,5 +366,36 @@ fn a_retry_publishes_nothing_that_a_rule_withheld_and_tells_nobody() {
             1,
             "of the night, and not of the retry"
         );
+    }
+}
+
+#[test]
+fn a_run_that_stops_at_finish_by_is_told_at_once_and_not_again_when_it_ends() {
+    for results in Results::in_each() {
+        let receiver = crate::harness::receiver::Receiver::answering(&[]);
+        let rows = october();
+        let rules = super::notify(&receiver.url("/"))
+            + &rule("late", "minutes_past_finish_by > 0", "")
+            + "[run]\nshard_size = 1000\nworkers = 1\n";
+        put(
+            &results,
+            &rows,
+            &(rules.clone() + "[schedule]\nfinish_by = \"00:00\"\n"),
+        );
+        let clock = super::clock_in(2.seconds(), "%H:%M:%S");
+        let finish_by = format!("schedule.finish_by={clock}");
+        // The first shard takes three seconds.
+        let ids = rows.column_by_name("flight_id").expect("a column");
+        let first = arrow::array::AsArray::as_string::<i32>(ids)
+            .value(0)
+            .to_owned();
+        let run = ["run", "job.toml", "--set", &finish_by, DATE[0], DATE[1]];
+        let mut late = results.command(&run);
+        let ended =
+            crate::harness::Ended::of(late.env("LAMPLIGHTER_FAULT", format!("slow:{first}")));
+        assert_eq!(ended.code, Some(80), "{ended}");
+        assert_eq!(receiver.taken().len(), 1, "{ended}");
+        results.lamplighter(&run).expect(0);
+        assert_eq!(receiver.requests().len(), 1);
     }
 }

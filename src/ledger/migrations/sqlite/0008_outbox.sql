@@ -2,7 +2,7 @@
 -- holds no value of a record, and neither it nor the error holds the address of the receiver.
 CREATE TABLE outbox (
     outbox_id     INTEGER PRIMARY KEY,
-    run_id        INTEGER NOT NULL REFERENCES runs (run_id),
+    run_id        INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
     job           TEXT NOT NULL,
     rule          TEXT NOT NULL,
     action        TEXT NOT NULL CHECK (action IN ('webhook', 'exec')),
