@@ -59,8 +59,10 @@ pub fn run(options: &RunOptions, invocation: &Invocation<'_>) -> anyhow::Result<
             deliver(ledger, &job, Effort::Once, invocation);
             let mut report = None;
             let caught_up = catch_up(ledger, &job, date, &request, terminal, &mut report);
-            // There is still a night to be scored.
-            tell_outside(ledger, &job, Effort::Once, report.as_ref(), invocation);
+            if report.is_some() {
+                // There is still a night to be scored.
+                tell_outside(ledger, &job, Effort::Once, report.as_ref(), invocation);
+            }
             caught_up
         })?,
         Some(_) => 0,

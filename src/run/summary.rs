@@ -10,7 +10,7 @@ use super::tolerance::Tolerance;
 use super::{Prepared, Settings};
 use crate::job::Job;
 use crate::ledger::{DeadLetterCount, Ledger, Run, Totals};
-use crate::monitor::{Drift, ShardStats};
+use crate::monitor::{Distribution, Drift, ShardStats};
 use crate::report::{
     Bucket, Counts, Decay, Ending, MOST_MOMENTS, ModelIdentity, Moment, OutputDistribution,
     RetryOf, RunReport, Timing, resources,
@@ -217,7 +217,7 @@ struct Steps {
     shards_of_step: u64,
     shards: u64,
     records: u64,
-    batches: crate::monitor::Distribution,
+    batches: Distribution,
     steps: Vec<Moment>,
     last: f64,
 }
@@ -228,7 +228,7 @@ impl Steps {
             shards_of_step: shards.div_ceil(MOST_MOMENTS as u64).max(1),
             shards: 0,
             records: 0,
-            batches: crate::monitor::Distribution::default(),
+            batches: Distribution::default(),
             steps: Vec::new(),
             last: 0.0,
         }

@@ -30,7 +30,7 @@ const ROW: i32 = 16;
 const NAMES: i32 = 110;
 
 /// Characters of a category's name beside its bars.
-const MOST_OF_A_CATEGORY: usize = 17;
+const MOST_OF_A_CATEGORY: usize = 14;
 
 /// A bin, with its share of both sides' values.
 #[derive(Clone, Debug, PartialEq)]
