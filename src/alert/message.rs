@@ -7,6 +7,28 @@ use crate::job::{AlertRule, Severity};
 use crate::ledger::{Owing, Run};
 use crate::report::{JudgedRule, RuleState, RunReport};
 
+/// What people are to be told of the rules that hold: of each what `message` makes of it.
+///
+/// # Errors
+/// As [`Message::owing`].
+pub fn owing(
+    rules: &[AlertRule],
+    judged: &[JudgedRule],
+    planned_at: &str,
+    message: impl Fn(&JudgedRule) -> Message,
+) -> anyhow::Result<Vec<Owing>> {
+    let mut owing = Vec::new();
+    for judged in judged
+        .iter()
+        .filter(|judged| judged.state == RuleState::Firing)
+    {
+        if let Some(rule) = rules.iter().find(|rule| rule.name == judged.rule) {
+            owing.extend(message(judged).owing(rule, planned_at)?);
+        }
+    }
+    Ok(owing)
+}
+
 /// An alert as it is sent. It holds no value of a record, and of ids none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {

@@ -18,4 +18,4 @@ mod webhook;
 
 pub use deliver::{Effort, deliver_pending, readiness, send_test};
 pub use judge::{check_rules, judge, judge_evaluation, judge_unfinished};
-pub use message::Message;
+pub use message::{Message, owing};

@@ -5,8 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::{Invocation, load_job};
-use crate::alert::deliver::Tested;
-use crate::alert::{self};
+use crate::alert::{self, deliver::Tested};
 use crate::cli::{AlertsCommand, JobOptions};
 use crate::error::Class;
 use crate::job::{AlertRule, Job};

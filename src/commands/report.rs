@@ -16,7 +16,7 @@ use crate::printable;
 use crate::report::assessment::Assessment;
 use crate::report::compare::{self, Comparison};
 use crate::report::html::{DeadLetterExample, Page, PastRun};
-use crate::report::{Delivery, RunReport, html, text};
+use crate::report::{RunReport, html, text};
 use crate::run::decay::history;
 use crate::whole_file;
 
@@ -139,27 +139,19 @@ fn report(ledger: &mut Ledger, run: &Run) -> anyhow::Result<RunReport> {
         let model = (run.model_name.as_str(), run.model_version.as_str());
         decay.history = history(ledger, &run.job, model, metric)?;
     }
-    let owed = ledger.owed_of_run(run.run_id)?.into_iter();
-    let owed: Vec<_> = owed.collect();
+    let owed = ledger.owed_of_run(run.run_id)?;
     add_evaluated(&mut report, &owed);
-    report.deliveries = owed
-        .into_iter()
-        .map(|row| Delivery {
-            rule: row.rule,
-            action: row.action,
-            state: row.state,
-            attempts: row.attempts,
-            last_error: row.last_error,
-            delivered_at: row.delivered_at,
-        })
-        .collect();
+    report.deliveries = owed.into_iter().map(|row| row.delivery).collect();
     Ok(report)
 }
 
 /// Adds rules that fired after the run had ended, once it was known what was true.
 fn add_evaluated(report: &mut RunReport, owed: &[OutboxRow]) {
     for row in owed {
-        let is_known = report.alerts.iter().any(|judged| judged.rule == row.rule);
+        let is_known = report
+            .alerts
+            .iter()
+            .any(|judged| judged.rule == row.delivery.rule);
         // One that another version wrote may hold what this one does not know.
         if let (false, Ok(message)) = (is_known, serde_json::from_str::<Message>(&row.message)) {
             report.alerts.push(message.judged());

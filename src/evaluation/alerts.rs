@@ -1,9 +1,9 @@
 //! Rules about what predictions were worth.
 
-use crate::alert::{Message, judge_evaluation};
+use crate::alert::{Message, judge_evaluation, owing};
 use crate::job::Job;
 use crate::ledger::{EvaluationRow, Ledger, Origin};
-use crate::report::{JudgedRule, RuleState};
+use crate::report::JudgedRule;
 
 /// Judges the job's rules by the newest date whose truth is known, and owes what people are to be told: once
 /// for each run and rule, however often it is evaluated.
@@ -37,17 +37,9 @@ pub fn alert(
         .collect();
     let judged = judge_evaluation(&job.alerts, &rows);
     let now = ledger.now()?.to_string();
-    let mut owing = Vec::new();
-    for judged in judged
-        .iter()
-        .filter(|judged| judged.state == RuleState::Firing)
-    {
-        let rule = job.alerts.iter().find(|rule| rule.name == judged.rule);
-        if let Some(rule) = rule {
-            let message = Message::of_evaluation(judged, &run, &now);
-            owing.extend(message.owing(rule, &run.created_at)?);
-        }
-    }
+    let owing = owing(&job.alerts, &judged, &run.created_at, |judged| {
+        Message::of_evaluation(judged, &run, &now)
+    })?;
     ledger.owe(run.run_id, &owing)?;
     Ok(judged)
 }

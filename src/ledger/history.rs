@@ -1,5 +1,6 @@
 //! What earlier runs were, beside the one that is looked at.
 
+use super::read::dead_letter;
 use super::{Ledger, StoredDeadLetter};
 use crate::database::Value;
 
@@ -128,15 +129,6 @@ impl Ledger {
         of_each: u32,
     ) -> anyhow::Result<Vec<StoredDeadLetter>> {
         let values = [Value::from(run_id), i64::from(of_each).into()];
-        self.read(statement!("examples_of_dead_letters"), &values, |row| {
-            Ok(StoredDeadLetter {
-                ordinal: row.get("ordinal")?,
-                record_id: row.get("record_id")?,
-                stage: row.get("stage")?,
-                code: row.get("code")?,
-                field: row.get("field")?,
-                message: row.get("message")?,
-            })
-        })
+        self.read(statement!("examples_of_dead_letters"), &values, dead_letter)
     }
 }

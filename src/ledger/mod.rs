@@ -68,7 +68,7 @@ pub use history::{CompletedShard, PastCost};
 pub use inspect::{MissingRights, Server};
 pub use key::ErasureKey;
 pub use monitoring::Monitoring;
-pub use outbox::{OutboxRow, Owed, Owing, Settlement};
+pub use outbox::{Delivery, OutboxRow, Owed, Owing, Settlement};
 pub use plan::{DateState, PlannedInput, Planning, RetriedRun};
 pub use prune::{Prunable, PrunableInQueue, PrunedKind, RowsOfRun};
 pub use queue::{QueueStats, QueuedRecord, queue_ids};

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Ledger, array};
 use crate::database::{Begin, Value};
 
@@ -37,9 +39,9 @@ pub struct Owed {
     pub message: String,
 }
 
-/// What became of a message.
-#[derive(Clone, Debug)]
-pub struct OutboxRow {
+/// A message that is owed to the outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
     /// Name of the rule.
     pub rule: String,
     /// `webhook` or `exec`.
@@ -52,6 +54,13 @@ pub struct OutboxRow {
     pub last_error: Option<String>,
     /// When it was delivered.
     pub delivered_at: Option<String>,
+}
+
+/// A message and what became of it.
+#[derive(Clone, Debug)]
+pub struct OutboxRow {
+    /// What became of it.
+    pub delivery: Delivery,
     /// The message as JSON.
     pub message: String,
 }
@@ -231,13 +240,16 @@ impl Ledger {
     /// The database's.
     pub fn owed_of_run(&mut self, run_id: i64) -> anyhow::Result<Vec<OutboxRow>> {
         self.read(statement!("owed_of_run"), &[run_id.into()], |row| {
-            Ok(OutboxRow {
+            let delivery = Delivery {
                 rule: row.get("rule")?,
                 action: row.get("action")?,
                 state: row.get("state")?,
                 attempts: row.get("attempts")?,
                 last_error: row.get("last_error")?,
                 delivered_at: row.get("delivered_at")?,
+            };
+            Ok(OutboxRow {
+                delivery,
                 message: row.get("message")?,
             })
         })

@@ -11,6 +11,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use records::MANY_DEAD_LETTERS;
+
 use super::text::grouped;
 use super::{RunReport, Verdict};
 use crate::monitor::Drift;
@@ -97,7 +99,7 @@ impl Noted {
 }
 
 /// Share of `[run] max_memory` from which on the next night may not have enough.
-const MUCH_MEMORY: f64 = 0.9;
+pub(super) const MUCH_MEMORY: f64 = 0.9;
 
 /// Columns that a finding names; it counts the others.
 const MOST_NAMED: usize = 2;

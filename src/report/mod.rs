@@ -23,6 +23,7 @@ use crate::monitor::Drift;
 use crate::monitor::stats::{ColumnNotes, StageSeconds, Summary};
 
 pub use crate::job::Severity;
+pub use crate::ledger::Delivery;
 pub use resources::Resources;
 
 /// Everything that a run has to say for itself. Times are UTC, durations in seconds unless the
@@ -163,23 +164,6 @@ pub enum RuleState {
     Firing,
     /// Its metric is not known of this run.
     Unknown,
-}
-
-/// A message that is owed to the outside.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// Name of the rule.
-    pub rule: String,
-    /// `webhook` or `exec`.
-    pub action: String,
-    /// `pending`, `delivered` or `expired`.
-    pub state: String,
-    /// How often it was tried.
-    pub attempts: u64,
-    /// Why it failed the last time.
-    pub last_error: Option<String>,
-    /// When it was delivered.
-    pub delivered_at: Option<String>,
 }
 
 /// How a run ended.

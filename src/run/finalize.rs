@@ -237,16 +237,9 @@ fn owing(rules: &[AlertRule], run: &Run, report: &RunReport) -> anyhow::Result<V
     if run.trial || run.backfill {
         return Ok(Vec::new());
     }
-    let mut owing = Vec::new();
-    for judged in &report.alerts {
-        let rule = rules.iter().find(|rule| rule.name == judged.rule);
-        let Some(rule) = rule.filter(|_| judged.state == RuleState::Firing) else {
-            continue;
-        };
-        let message = Message::of(judged, report);
-        owing.extend(message.owing(rule, &run.created_at)?);
-    }
-    Ok(owing)
+    alert::owing(rules, &report.alerts, &run.created_at, |judged| {
+        Message::of(judged, report)
+    })
 }
 
 fn conserve(run: &Run, totals: Totals) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use crate::report::text::grouped;
 use crate::report::{RunReport, Verdict};
 
 /// Share of dead letters from which on they are worth a look.
-const MANY_DEAD_LETTERS: f64 = 0.001;
+pub(in crate::report) const MANY_DEAD_LETTERS: f64 = 0.001;
 
 /// Share of the records of the newest earlier date below which input may be missing. Weekends and holidays
 /// are well above it.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Entry;
 use super::words::{bytes, clipped, duration, percentage};
-use crate::report::assessment::percent;
+use crate::report::assessment::{MUCH_MEMORY, percent};
 use crate::report::text::{grouped, money};
 use crate::report::{CostOfRun, Resources, RunReport};
 
@@ -26,9 +26,6 @@ struct Meter {
     width: f64,
     class: &'static str,
 }
-
-/// Share of the memory from which on it stands out.
-const MUCH_MEMORY: f64 = 0.9;
 
 /// Shares of the processors: below the first they mostly waited, above the second they were mostly busy.
 const IDLE: f64 = 0.5;

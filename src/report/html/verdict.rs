@@ -5,12 +5,9 @@ use serde::Serialize;
 use super::words::{clipped, duration, measure, minutes};
 use super::{Page, words};
 use crate::monitor::drift::Level;
-use crate::report::assessment::{Finding, Grade, percent};
+use crate::report::assessment::{Finding, Grade, MANY_DEAD_LETTERS, percent};
 use crate::report::text::{decimals, grouped, money};
 use crate::report::{RuleState, RunReport, Severity, Verdict};
-
-/// Share of dead letters from which on they stand out.
-const MANY_DEAD_LETTERS: f64 = 0.001;
 
 #[derive(Serialize)]
 pub(super) struct View<'a> {

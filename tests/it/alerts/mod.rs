@@ -1,14 +1,13 @@
 //! Alerts: which rules hold, who is told, and how often.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 
 use crate::harness::results::Results;
 use crate::harness::{flights, write_parquet};
-use crate::monitoring::{job, make_reference, october, put_bundle};
+use crate::monitoring::{job, make_reference, october, put_bundle, replaced};
 
 /// A bad night and a good one, from the first record to the last alert.
 mod bad_night;
@@ -35,18 +34,6 @@ pub fn put(results: &Results, rows: &RecordBatch, more: &str) {
 pub fn put_job(results: &Results, more: &str) {
     let workspace = &results.workspace;
     workspace.write("job.toml", job("input/rows.parquet", more));
-}
-
-/// Rows of which a column is replaced.
-pub fn replaced(
-    rows: &RecordBatch,
-    name: &str,
-    change: impl FnOnce(&ArrayRef) -> ArrayRef,
-) -> RecordBatch {
-    let (index, _) = rows.schema().column_with_name(name).expect("a column");
-    let mut columns = rows.columns().to_vec();
-    columns[index] = change(&columns[index]);
-    RecordBatch::try_new(rows.schema(), columns).expect("the same types")
 }
 
 /// Flights whose distance is in kilometres, and of which two in a hundred have no id.
@@ -94,9 +81,4 @@ pub fn rule(name: &str, condition: &str, more: &str) -> String {
     format!(
         "\n[[alert]]\nname = \"{name}\"\nmetric = \"{metric}\"\nop = \"{op}\"\nvalue = {value}\n{more}\n"
     )
-}
-
-/// Waits until a file is there that whoever writes it puts in its place as a whole.
-pub fn exists(path: &Path) -> bool {
-    path.is_file()
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, StringArray};
 
 use super::wide;
-use crate::alerts::{DATE, RUN, bad_rows, notify, put, replaced, rule};
+use crate::alerts::{DATE, RUN, bad_rows, notify, put, rule};
 use crate::harness::programs::is_left_out;
 use crate::harness::receiver::Receiver;
 use crate::harness::results::Results;
 use crate::harness::{Ended, find_program};
+use crate::monitoring::replaced;
 
 /// Bytes that a page may have at most.
 const LARGEST: usize = 500_000;

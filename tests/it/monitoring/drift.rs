@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Int16Array, Int32Array, RecordBatch, StringArray,
-    UInt64Array,
+    Array, AsArray, Float32Array, Int16Array, Int32Array, RecordBatch, StringArray, UInt64Array,
 };
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Float32Type, Int16Type, Int32Type};
 
-use super::{drifted, job, make_reference, october, put_bundle};
+use super::{drifted, job, make_reference, october, put_bundle, replaced};
 use crate::harness::results::Results;
 use crate::harness::{flights, write_parquet};
 
@@ -23,17 +22,6 @@ impl Numbers {
             .wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % end
     }
-}
-
-fn replaced(
-    rows: &RecordBatch,
-    name: &str,
-    change: impl FnOnce(&ArrayRef) -> ArrayRef,
-) -> RecordBatch {
-    let (index, _) = rows.schema().column_with_name(name).expect("a column");
-    let mut columns = rows.columns().to_vec();
-    columns[index] = change(&columns[index]);
-    RecordBatch::try_new(rows.schema(), columns).expect("the same types")
 }
 
 /// Flights of which five columns were changed: another unit, an offset, a new category, a vanished one,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
@@ -34,6 +34,18 @@ pub fn read_rows(path: &Path) -> RecordBatch {
 /// The fixture's flights of October.
 pub fn october() -> RecordBatch {
     read_rows(&flights::files()[0])
+}
+
+/// Rows of which a column is replaced.
+pub fn replaced(
+    rows: &RecordBatch,
+    name: &str,
+    change: impl FnOnce(&ArrayRef) -> ArrayRef,
+) -> RecordBatch {
+    let (index, _) = rows.schema().column_with_name(name).expect("a column");
+    let mut columns = rows.columns().to_vec();
+    columns[index] = change(&columns[index]);
+    RecordBatch::try_new(rows.schema(), columns).expect("the same types")
 }
 
 /// A copy of a fixture bundle, without a reference.
