@@ -89,7 +89,13 @@ fn describe(job: &Job, estimate: &Estimate) -> String {
         let most = ByteSize(estimate.max_memory_bytes);
         lines.push((
             "memory",
-            format!("{} at its peak ([run] max_memory {most})", ByteSize(peak)),
+            match peak > estimate.max_memory_bytes {
+                false => format!("{} at its peak ([run] max_memory {most})", ByteSize(peak)),
+                true => format!(
+                    "{} at its peak, MORE than [run] max_memory {most}: a greater one, or fewer workers",
+                    ByteSize(peak)
+                ),
+            },
         ));
     }
     if estimate.probe_seconds > 0.0 {

@@ -7,12 +7,12 @@ use crate::database::Value;
 /// A shard that was completed.
 #[derive(Clone, Debug)]
 pub struct CompletedShard {
+    /// Its number.
+    pub shard_no: u32,
     /// Its records.
     pub records: u64,
     /// Seconds from when the run was planned.
     pub seconds: f64,
-    /// [`crate::monitor::ShardStats`] as JSON.
-    pub stats: String,
 }
 
 /// What a run cost.
@@ -40,9 +40,9 @@ impl Ledger {
     ) -> anyhow::Result<()> {
         self.stream(statement!("course_of_run"), &[run_id.into()], &mut |row| {
             visit(CompletedShard {
+                shard_no: row.get("shard_no")?,
                 records: row.get("records")?,
                 seconds: row.get("seconds")?,
-                stats: row.get("stats")?,
             })
         })
     }

@@ -224,14 +224,15 @@ impl Ledger {
         self.read(statement!("dead_letters_of_run"), &values, dead_letter)
     }
 
-    /// Passes the statistics of each completed shard, as stored, to `visit`, by shard number.
+    /// Passes number and statistics of each completed shard to `visit`, by shard number. Statistics are
+    /// [`crate::monitor::ShardStats`] as JSON.
     pub fn for_each_shard_stats(
         &mut self,
         run_id: i64,
-        mut visit: impl FnMut(&str) -> anyhow::Result<()>,
+        mut visit: impl FnMut(u32, &str) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.stream(statement!("shard_stats"), &[run_id.into()], &mut |row| {
-            visit(&row.get::<String>("stats")?)
+            visit(row.get("shard_no")?, &row.get::<String>("stats")?)
         })
     }
 
@@ -270,20 +271,20 @@ impl Ledger {
 
     /// Shards of a run, by ordinal.
     pub fn shards(&mut self, run_id: i64) -> anyhow::Result<Vec<ShardRow>> {
-        self.read(statement!("shards_of_run"), &[run_id.into()], |row| {
-            Ok(ShardRow {
-                shard_no: row.get("shard_no")?,
-                first_ordinal: row.get("first_ordinal")?,
-                records: row.get("records")?,
-                state: row.get("state")?,
-                predicted: row.get("predicted")?,
-                dead_letters: row.get("dead_letters")?,
-                filtered: row.get("filtered")?,
-                output_hash: row.get("output_hash")?,
-                pruned_dead_letters: row.get("pruned_dead_letters")?,
-                pruned_duplicates: row.get("pruned_duplicates")?,
-                erased: row.get("erased")?,
-            })
+        self.read(statement!("shards_of_run"), &[run_id.into()], shard)
+    }
+
+    /// Passes the shards of a run to `visit`, by ordinal.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub fn for_each_shard(
+        &mut self,
+        run_id: i64,
+        mut visit: impl FnMut(ShardRow) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.stream(statement!("shards_of_run"), &[run_id.into()], &mut |row| {
+            visit(shard(row)?)
         })
     }
 
@@ -327,6 +328,22 @@ pub(super) fn prediction(row: &Row) -> Result<PredictionRow<'static>, QueryError
         value: row.get("value")?,
         embedding: row.get::<Option<Vec<f32>>>("embedding")?.map(Cow::Owned),
         output: row.get::<Option<String>>("output")?.map(Cow::Owned),
+    })
+}
+
+fn shard(row: &Row) -> Result<ShardRow, QueryError> {
+    Ok(ShardRow {
+        shard_no: row.get("shard_no")?,
+        first_ordinal: row.get("first_ordinal")?,
+        records: row.get("records")?,
+        state: row.get("state")?,
+        predicted: row.get("predicted")?,
+        dead_letters: row.get("dead_letters")?,
+        filtered: row.get("filtered")?,
+        output_hash: row.get("output_hash")?,
+        pruned_dead_letters: row.get("pruned_dead_letters")?,
+        pruned_duplicates: row.get("pruned_duplicates")?,
+        erased: row.get("erased")?,
     })
 }
 

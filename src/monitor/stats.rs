@@ -34,7 +34,7 @@ pub struct ShardStats {
 pub struct StageSeconds {
     /// Reading and decoding input.
     pub read: f64,
-    /// Filter, transform, validation and encoding.
+    /// Filter, transform, validation and encoding, and the encoding of what is committed.
     pub encode: f64,
     /// Forward passes and what makes predictions of them.
     pub infer: f64,

@@ -6,12 +6,14 @@
 //! temporary files, partitioned so that equal ids meet in the same one. Ids that ascend all the way, as
 //! those of exports often do, need no search. An input in which so many
 //! records share ids that even this would fill memory has no identity worth the name, and is refused.
+//! What is found does not depend on the order in which entries come.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use anyhow::Context;
+use rayon::slice::ParallelSliceMut;
 
 use crate::error::Failure;
 
@@ -35,17 +37,60 @@ const SKEW: usize = 16;
 
 /// Hash of an id, and the ordinal of its record. Sorting brings equal ids together, the lowest
 /// ordinal first.
-type Entry = (u64, u64, u64);
+pub(super) type Entry = (u64, u64, u64);
+
+/// Makes the entries of one search.
+#[derive(Clone, Default)]
+pub(super) struct IdHasher(RandomState, RandomState);
+
+impl IdHasher {
+    pub(super) fn entry(&self, id: &str, ordinal: u64) -> Entry {
+        (self.0.hash_one(id), self.1.hash_one(id), ordinal)
+    }
+}
+
+/// Ids each of which is greater than the one before it.
+#[derive(Default)]
+pub(super) struct Ascent {
+    /// The first and the last of them.
+    ends: Option<(String, String)>,
+}
+
+impl Ascent {
+    /// Takes the next id; or does not, if it is no greater than the last one.
+    pub(super) fn goes_on_with(&mut self, id: &str) -> bool {
+        match &mut self.ends {
+            None => self.ends = Some((id.to_owned(), id.to_owned())),
+            Some((_, last)) if is_less(last, id) => {
+                last.clear();
+                last.push_str(id);
+            }
+            Some(_) => return false,
+        }
+        true
+    }
+
+    /// Takes all of the next ids; or none, if their first is no greater than the last one.
+    pub(super) fn goes_on_with_all_of(&mut self, next: Self) -> bool {
+        match (&mut self.ends, next.ends) {
+            (_, None) => {}
+            (None, ends) => self.ends = ends,
+            (Some((_, last)), Some((first, new))) if is_less(last, &first) => *last = new,
+            _ => return false,
+        }
+        true
+    }
+}
 
 /// Collects ids and tells which records repeat one.
 pub struct DuplicateFinder {
-    keys: (RandomState, RandomState),
+    hasher: IdHasher,
     entries: Vec<Entry>,
     spilled: Vec<BufWriter<File>>,
     in_memory: usize,
     spilled_entries: usize,
-    /// The last id, as long as each was greater than the one before.
-    ascending_to: Option<String>,
+    /// The ids that were added, as long as they ascend.
+    ascent: Option<Ascent>,
 }
 
 impl Default for DuplicateFinder {
@@ -57,12 +102,12 @@ impl Default for DuplicateFinder {
 impl DuplicateFinder {
     fn with_capacity(in_memory: usize) -> Self {
         Self {
-            keys: (RandomState::new(), RandomState::new()),
+            hasher: IdHasher::default(),
             entries: Vec::new(),
             spilled: Vec::new(),
             in_memory,
             spilled_entries: 0,
-            ascending_to: Some(String::new()),
+            ascent: Some(Ascent::default()),
         }
     }
 
@@ -77,30 +122,44 @@ impl DuplicateFinder {
     /// # Errors
     /// A temporary file can not be written (74).
     pub fn add(&mut self, id: &str, ordinal: u64) -> anyhow::Result<()> {
+        if let Some(ascent) = &mut self.ascent
+            && !ascent.goes_on_with(id)
+        {
+            self.ascent = None;
+        }
+        self.push(self.hasher.entry(id, ordinal))
+    }
+
+    /// What makes entries for [`take`](Self::take), on any thread.
+    pub(super) fn hasher(&self) -> &IdHasher {
+        &self.hasher
+    }
+
+    /// Takes entries that its hasher made, in any order. Then it is not asked any more whether ids ascend.
+    ///
+    /// # Errors
+    /// A temporary file can not be written (74).
+    pub(super) fn take(&mut self, entries: Vec<Entry>) -> anyhow::Result<()> {
+        self.ascent = None;
+        entries.into_iter().try_for_each(|entry| self.push(entry))
+    }
+
+    fn push(&mut self, entry: Entry) -> anyhow::Result<()> {
         if self.entries.len() == self.in_memory {
             self.spill()?;
         }
-        if let Some(last) = &mut self.ascending_to {
-            let is_first = self.entries.is_empty() && self.spilled_entries == 0;
-            if is_first || is_less(last, id) {
-                last.clear();
-                last.push_str(id);
-            } else {
-                self.ascending_to = None;
-            }
-        }
-        self.entries
-            .push((self.keys.0.hash_one(id), self.keys.1.hash_one(id), ordinal));
+        self.entries.push(entry);
         Ok(())
     }
 
-    /// Ordinals of records whose id a record with a lower ordinal has, ascending.
+    /// Ordinals of records whose id a record with a lower ordinal has, ascending. Sorts on the threads of
+    /// the pool that it is called in.
     ///
     /// # Errors
     /// Too many records share their ids (65); a temporary file can not be read back (74).
     pub fn finish(mut self) -> anyhow::Result<Vec<u64>> {
         let mut duplicates = Vec::new();
-        if self.ascending_to.is_some() {
+        if self.ascent.is_some() {
             return Ok(duplicates);
         }
         if self.spilled.is_empty() {
@@ -177,7 +236,7 @@ fn no_identity(records: usize) -> anyhow::Error {
 }
 
 fn collect(entries: &mut [Entry], duplicates: &mut Vec<u64>) {
-    entries.sort_unstable();
+    entries.par_sort_unstable();
     duplicates.extend(
         entries
             .windows(2)
@@ -201,6 +260,27 @@ mod tests {
             finder.add(id, ordinal).unwrap();
         }
         finder.finish().unwrap()
+    }
+
+    /// The same of entries that come a few at a time, the last first.
+    fn found_in_parts(ids: &[String], in_memory: usize) -> Vec<u64> {
+        let mut finder = DuplicateFinder::with_capacity(in_memory);
+        let hasher = finder.hasher().clone();
+        let entries: Vec<Entry> = (7..)
+            .zip(ids)
+            .map(|(ordinal, id)| hasher.entry(id, ordinal))
+            .collect();
+        for part in entries.rchunks(7) {
+            finder.take(part.to_vec()).unwrap();
+        }
+        finder.finish().unwrap()
+    }
+
+    fn ascend(ids: &[String]) -> Option<Ascent> {
+        let mut ascent = Ascent::default();
+        ids.iter()
+            .all(|id| ascent.goes_on_with(id))
+            .then_some(ascent)
     }
 
     fn expected(ids: &[String]) -> Vec<u64> {
@@ -229,6 +309,26 @@ mod tests {
             in_memory in 1usize..50,
         ) {
             prop_assert_eq!(found(&ids, in_memory), expected(&ids));
+            prop_assert_eq!(found_in_parts(&ids, in_memory), expected(&ids));
+        }
+
+        #[test]
+        fn stretches_ascend_together_if_the_whole_does(
+            mut ids in prop::collection::vec("[ab]{0,3}", 0..12),
+            is_sorted in any::<bool>(),
+            cuts in prop::collection::vec(0usize..12, 2),
+        ) {
+            if is_sorted {
+                ids.sort_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
+                ids.dedup();
+            }
+            let (one, other) = (cuts[0].min(cuts[1]).min(ids.len()), cuts[0].max(cuts[1]).min(ids.len()));
+            let mut whole = Ascent::default();
+            let together = [&ids[..one], &ids[one..other], &ids[other..]]
+                .into_iter()
+                .all(|part| ascend(part).is_some_and(|part| whole.goes_on_with_all_of(part)));
+            prop_assert_eq!(together, ascend(&ids).is_some());
+            prop_assert!(!together || expected(&ids).is_empty());
         }
     }
 }

@@ -58,8 +58,8 @@ pub struct Estimate {
     pub workers: u64,
     /// Rows that a worker reads at a time.
     pub chunk_rows: u64,
-    /// Memory that the run would take at its peak: what the probe took, and what else the search for
-    /// duplicates would.
+    /// Memory that the run would take at its peak: what the probe took, or, if that is more, what the search
+    /// for duplicates would that goes before it.
     pub peak_memory_bytes: Option<u64>,
     /// Memory that it may take.
     pub max_memory_bytes: u64,
@@ -125,6 +125,7 @@ pub fn estimate(
         Decision::Resume(run) => ("resume", Some(run)),
         Decision::Plan => ("plan a new run", None),
     };
+    let opened = resources::peak_memory();
     let is_done = matches!(decision, Decision::Done(_));
     let measured = match is_done || records == 0 {
         true => Measured::default(),
@@ -151,7 +152,8 @@ pub fn estimate(
     let finishes_at = starts_at.checked_add(length).unwrap_or(Timestamp::MAX);
     let finish_by = job.schedule.deadline(starts_at);
     let input = prepared.input.report(&prepared.fingerprint);
-    let peak = resources::peak_memory();
+    let searched = opened.map(|opened| opened + duplicates_memory(records));
+    let peak = resources::peak_memory().max(searched);
     Ok(Estimate {
         job: job.name.clone(),
         logical_date: date,
@@ -172,7 +174,7 @@ pub fn estimate(
         shard_size: prepared.shard_size,
         workers: settings.workers as u64,
         chunk_rows: settings.chunk_rows as u64,
-        peak_memory_bytes: peak.map(|peak| peak + duplicates_memory(records, measured.planned)),
+        peak_memory_bytes: peak,
         max_memory_bytes: job.max_memory_bytes,
         probe_records: measured.records,
         probe_seconds: measured.seconds,
@@ -284,8 +286,7 @@ fn size(job: &Job, prepared: &Prepared) -> anyhow::Result<(u64, Option<u64>)> {
     }
 }
 
-/// What the search for duplicates takes beyond what the probe's took.
-fn duplicates_memory(records: u64, probed: u64) -> u64 {
-    let taken = |records: u64| records.min(super::duplicates::IN_MEMORY as u64);
-    (taken(records) - taken(probed.min(records))) * super::duplicates::ENTRY_BYTES as u64
+/// What the search for duplicates takes if the ids do not ascend.
+fn duplicates_memory(records: u64) -> u64 {
+    records.min(super::duplicates::IN_MEMORY as u64) * super::duplicates::ENTRY_BYTES as u64
 }

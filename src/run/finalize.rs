@@ -89,12 +89,13 @@ fn conclude(
     conserve(run, totals)?;
     let dead_letters = ledger.dead_letter_counts(run.run_id)?;
     let ending = judge(ledger, run, course.tolerance, totals, &dead_letters)?;
-    let shards = ledger.shards(run.run_id)?;
-    let output_hash = run_hash(
-        shards
-            .iter()
-            .filter_map(|shard| shard.output_hash.as_deref()),
-    );
+    let (mut shards, mut hashes) = (0, Vec::new());
+    ledger.for_each_shard(run.run_id, |shard| {
+        shards += 1;
+        hashes.extend(shard.output_hash);
+        Ok(())
+    })?;
+    let output_hash = run_hash(hashes.iter().map(String::as_str));
     let profile = watch::profile(ledger, run, prepared)?;
     let drift = profile
         .as_ref()
@@ -114,7 +115,7 @@ fn conclude(
     let facts = Facts {
         totals,
         dead_letters,
-        shards: shards.len() as u64,
+        shards,
         ending,
         drift,
         decay,

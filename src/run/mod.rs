@@ -26,6 +26,7 @@ pub mod finalize;
 mod forecast;
 pub mod heartbeat;
 pub mod identity;
+mod ids;
 pub mod input;
 pub mod isolate;
 pub mod memory;

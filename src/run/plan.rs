@@ -1,12 +1,12 @@
 //! Plans a run: fixes its records, finds duplicate ids and cuts the input into shards.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::{Array, StringArray};
 
 use super::Prepared;
 use super::duplicates::DuplicateFinder;
+use super::ids::{CHUNK_ROWS, Ids, for_each_kept_id, threads};
 use super::input::{Input, rows_as_input};
 use super::prepare::check_min_rows;
 use super::retry::Retry;
@@ -16,11 +16,8 @@ use crate::job::{DuplicatePolicy, Job};
 use crate::ledger::{NewRun, PlannedInput, ShardSlice};
 use crate::record::DUPLICATE_ID;
 use crate::source::Chunk;
-use crate::source::parquet::{ChunkReader, ParquetInput};
+use crate::source::parquet::ChunkReader;
 use crate::source::postgres::{LocatorWriter, Locators};
-
-/// Rows read at a time while looking for duplicates.
-const CHUNK_ROWS: usize = 8192;
 
 /// A run as it is to be stored.
 pub struct Plan {
@@ -108,7 +105,7 @@ pub struct Occasion<'a> {
     pub backfill: bool,
 }
 
-/// The run to store, and its records.
+/// The run to store, and its records; `workers` threads look for duplicates in files.
 ///
 /// # Errors
 /// Two records share an id and the job's policy is to fail (65); too few records (66); to stop is
@@ -117,12 +114,18 @@ pub fn plan(
     job: &Job,
     prepared: &Prepared,
     occasion: Occasion<'_>,
+    workers: usize,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Plan> {
     let records = match (&prepared.input, &prepared.retry) {
         (_, Some(retry)) => retried(prepared, retry, interrupt)?,
         (Input::Parquet(input), None) => {
-            let duplicates = duplicates_in_files(input, prepared, interrupt)?;
+            let ids = Ids {
+                input,
+                prepared,
+                interrupt,
+            };
+            let duplicates = ids.duplicates(workers)?;
             check_duplicates(job, &duplicates, |first| input.locate(first))?;
             Records::Fixed {
                 shards: cut(input.rows(), prepared.shard_size, &duplicates),
@@ -156,10 +159,12 @@ pub fn plan(
                     Ok(())
                 },
             )?;
-            let duplicates = finder.finish()?;
+            let pool = threads(workers)?;
+            let duplicates = pool.install(|| finder.finish())?;
             check_duplicates(job, &duplicates, |first| format!("row {first}"))?;
             if let Some(all) = all {
-                refuse_ids_told_apart_by_filter(all.finish()?.len(), duplicates.len())?;
+                let repeated = pool.install(|| all.finish())?.len();
+                refuse_ids_told_apart_by_filter(repeated, duplicates.len())?;
             }
             let locators = writer.finish()?;
             if prepared.limit.is_none() {
@@ -265,37 +270,16 @@ fn retried(prepared: &Prepared, retry: &Retry, interrupt: &Interrupt) -> anyhow:
     }
 }
 
-/// Ordinals of records that the filter keeps and whose id an earlier such record has.
-fn duplicates_in_files(
-    input: &Arc<ParquetInput>,
-    prepared: &Prepared,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Vec<u64>> {
-    let mut finder = DuplicateFinder::default();
-    finder.reserve(input.rows());
-    let projection = prepared.id_projection().clone();
-    let mut reader = ChunkReader::new(input.clone(), projection, CHUNK_ROWS);
-    while let Some(chunk) = reader.next(input.rows())? {
-        interrupt.check()?;
-        add_ids(&mut finder, prepared, &chunk)?;
-    }
-    finder.finish()
-}
-
-/// Passes on the ids of the records that the filter keeps. Returns all of them.
+/// Adds the ids of the records that the filter keeps. Returns all of them.
 fn add_ids(
     finder: &mut DuplicateFinder,
     prepared: &Prepared,
     chunk: &Chunk,
 ) -> anyhow::Result<StringArray> {
     let (ids, kept) = prepared.kept_ids(&chunk.rows)?;
-    for row in 0..ids.len() {
-        let is_kept =
-            kept.as_ref().is_none_or(|kept| kept.value(row)) || chunk.unreadable.contains_key(&row);
-        if is_kept && ids.is_valid(row) {
-            finder.add(ids.value(row), chunk.first_ordinal + row as u64)?;
-        }
-    }
+    for_each_kept_id(&ids, kept.as_ref(), chunk, &mut |id, ordinal| {
+        finder.add(id, ordinal)
+    })?;
     Ok(ids)
 }
 

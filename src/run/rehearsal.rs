@@ -96,7 +96,13 @@ pub fn rehearse(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Measured> {
     let begun = Instant::now();
-    let plan = plan::plan(job, prepared, Occasion::default(), interrupt)?;
+    let plan = plan::plan(
+        job,
+        prepared,
+        Occasion::default(),
+        settings.workers,
+        interrupt,
+    )?;
     let shards = shards(job, prepared, &plan, target)?;
     let mut measured = Measured {
         planned: shards.iter().map(|shard| shard.records).sum(),

@@ -1,5 +1,7 @@
 //! What a shard, or a part of one, has come to.
 
+use std::time::Instant;
+
 use arrow::array::StringBuilder;
 
 use crate::ledger::{Claim, ShardCommit, Target};
@@ -60,25 +62,30 @@ impl Results {
         run_id: i64,
         claim: &Claim,
     ) -> anyhow::Result<ShardCommit> {
+        let begun = Instant::now();
         // Dead letters of validation and of inference come interleaved.
         self.dead_letters.sort_by_key(|letter| letter.ordinal);
         self.stats.add_outputs(&self.outputs);
         self.collect_outputs();
         let predictions = Predictions::new(self.record_ids.finish(), self.ordinals, self.outputs)?;
         let slice = &claim.slice;
+        let output_hash = output_hash(
+            OutputHasher::new(slice.first_ordinal, slice.records, self.filtered),
+            &predictions,
+            &self.dead_letters,
+        );
+        let predictions = target.encode(run_id, &predictions)?;
+        let profile = self.collector.into_bytes()?;
+        self.stats.seconds.encode += begun.elapsed().as_secs_f64();
         Ok(ShardCommit {
             shard_no: slice.shard_no,
             epoch: claim.epoch,
-            output_hash: output_hash(
-                OutputHasher::new(slice.first_ordinal, slice.records, self.filtered),
-                &predictions,
-                &self.dead_letters,
-            ),
-            predictions: target.encode(run_id, &predictions)?,
+            output_hash,
+            predictions,
             dead_letters: self.dead_letters,
             filtered: self.filtered,
             stats: serde_json::to_string(&self.stats)?,
-            profile: self.collector.into_bytes()?,
+            profile,
         })
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
 use super::finalize::replaced_by;
 use super::identity::refuse_other_arithmetic;
+use super::memory::worker_threads;
 use super::pipeline::Progress;
 use super::start::{Request, resume, tell_given_up};
 use super::tolerance::Tolerance;
@@ -216,7 +217,14 @@ fn find_or_plan(
         resume(ledger, child, request)?;
         return Ok(Some(child.clone()));
     }
-    let plan = plan::plan(job, prepared, plan::Occasion::default(), &request.interrupt)?;
+    let workers = worker_threads(request.workers.unwrap_or(job.workers));
+    let plan = plan::plan(
+        job,
+        prepared,
+        plan::Occasion::default(),
+        workers,
+        &request.interrupt,
+    )?;
     let known = RetriedRun {
         run_id: parent.run_id,
         newest_child,

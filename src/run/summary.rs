@@ -1,5 +1,6 @@
 //! What a run's report says, from the ledger's rows and from the process that makes it.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +10,7 @@ use super::pipeline::Share;
 use super::tolerance::Tolerance;
 use super::{Prepared, Settings};
 use crate::job::Job;
-use crate::ledger::{DeadLetterCount, Ledger, Run, Totals};
+use crate::ledger::{CompletedShard, DeadLetterCount, Ledger, Run, Totals};
 use crate::monitor::{Distribution, Drift, ShardStats};
 use crate::report::{
     Bucket, Counts, Decay, Ending, MOST_MOMENTS, ModelIdentity, Moment, OutputDistribution,
@@ -62,16 +63,17 @@ pub(super) fn summary(
     facts: Facts,
 ) -> anyhow::Result<RunReport> {
     let totals = facts.totals;
-    let mut stats = ShardStats::default();
-    // By shard number, so that sums do not depend on who was done first.
-    ledger.for_each_shard_stats(run.run_id, |stored| {
-        stats.merge(&serde_json::from_str(stored)?);
-        Ok(())
-    })?;
     let mut steps = Steps::of(facts.shards);
     ledger.for_each_completed_shard(run.run_id, |shard| {
-        let of_shard: ShardStats = serde_json::from_str(&shard.stats)?;
-        steps.add(shard.seconds, shard.records, &of_shard);
+        steps.completed(&shard);
+        Ok(())
+    })?;
+    let mut stats = ShardStats::default();
+    // By shard number, so that sums do not depend on who was done first.
+    ledger.for_each_shard_stats(run.run_id, |shard_no, stored| {
+        let of_shard: ShardStats = serde_json::from_str(stored)?;
+        stats.merge(&of_shard);
+        steps.measured(shard_no, &of_shard);
         Ok(())
     })?;
     stats.seconds.commit = course.share.committing.as_secs_f64();
@@ -212,53 +214,67 @@ fn finish_by(job: &Job, run: &Run) -> Option<Timestamp> {
     }
 }
 
-/// A run's course, as its shards are completed.
+/// A run's course: as many shards a step as make it a readable number of steps.
 struct Steps {
     shards_of_step: u64,
-    shards: u64,
-    records: u64,
-    batches: Distribution,
-    steps: Vec<Moment>,
-    last: f64,
+    steps: Vec<(Moment, Distribution)>,
+    /// In which step each shard was completed.
+    step_of_shard: HashMap<u32, usize>,
 }
 
 impl Steps {
     fn of(shards: u64) -> Self {
         Self {
             shards_of_step: shards.div_ceil(MOST_MOMENTS as u64).max(1),
-            shards: 0,
-            records: 0,
-            batches: Distribution::default(),
             steps: Vec::new(),
-            last: 0.0,
+            step_of_shard: HashMap::new(),
         }
     }
 
-    fn add(&mut self, seconds: f64, records: u64, stats: &ShardStats) {
-        self.shards += 1;
-        self.records += records;
-        self.last = seconds;
-        self.batches.merge(&stats.batch_seconds);
-        if self.shards.is_multiple_of(self.shards_of_step) {
-            self.step();
+    /// Takes the shard that was completed next.
+    fn completed(&mut self, shard: &CompletedShard) {
+        let before = self.steps.last().map_or(0, |(moment, _)| moment.records);
+        if (self.step_of_shard.len() as u64).is_multiple_of(self.shards_of_step) {
+            let moment = Moment {
+                seconds: shard.seconds,
+                records: before,
+                batch_p50_milliseconds: None,
+                batch_p99_milliseconds: None,
+            };
+            self.steps.push((moment, Distribution::default()));
+        }
+        self.step_of_shard
+            .insert(shard.shard_no, self.steps.len() - 1);
+        if let Some((moment, _)) = self.steps.last_mut() {
+            moment.seconds = shard.seconds;
+            moment.records += shard.records;
         }
     }
 
-    fn step(&mut self) {
-        let batches = std::mem::take(&mut self.batches).summary();
+    /// Takes what was measured of a shard.
+    fn measured(&mut self, shard_no: u32, stats: &ShardStats) {
+        let step = self.step_of_shard.get(&shard_no);
+        if let Some((_, batches)) = step.and_then(|step| self.steps.get_mut(*step)) {
+            batches.merge(&stats.batch_seconds);
+        }
+    }
+
+    fn end(self) -> Vec<Moment> {
         let milliseconds = |seconds: f64| seconds * 1e3;
-        self.steps.push(Moment {
-            seconds: self.last,
-            records: self.records,
-            batch_p50_milliseconds: batches.as_ref().map(|batches| milliseconds(batches.p50)),
-            batch_p99_milliseconds: batches.as_ref().map(|batches| milliseconds(batches.p99)),
-        });
-    }
-
-    fn end(mut self) -> Vec<Moment> {
-        if !self.shards.is_multiple_of(self.shards_of_step) {
-            self.step();
-        }
         self.steps
+            .into_iter()
+            .map(|(moment, batches)| {
+                let batches = batches.summary();
+                Moment {
+                    batch_p50_milliseconds: batches
+                        .as_ref()
+                        .map(|batches| milliseconds(batches.p50)),
+                    batch_p99_milliseconds: batches
+                        .as_ref()
+                        .map(|batches| milliseconds(batches.p99)),
+                    ..moment
+                }
+            })
+            .collect()
     }
 }

@@ -41,7 +41,10 @@ const HOMES: [(&str, &[&str]); 15] = [
     ("polars", &["source/row_sql"]),
     ("candle_core::", &["model"]),
     ("candle_nn::", &["model"]),
-    ("rayon::", &["run/pipeline.rs"]),
+    (
+        "rayon::",
+        &["run/pipeline.rs", "run/ids.rs", "run/duplicates.rs"],
+    ),
     ("sqlx::", &["database"]),
     ("tokenizers::", &["features/text.rs"]),
     ("ureq::", &["alert/outbound.rs"]),

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::categories::{Categories, CategoryCounter, KnownCategories};
 use super::numbers::{NumberCounter, Numbers};
+use super::{Counts, ShardProfile, Values};
+use crate::error::{Class, classify};
 
 fn edges() -> Arc<[f64]> {
     [-1.0, 0.0, 2.5].into()
@@ -125,4 +127,30 @@ fn a_frequent_name_is_found_among_a_crowd_and_its_bound_holds() {
     assert!(*count <= 10_000 && count + merged.others_error >= 10_000);
     assert_eq!(merged.rest, 100_000);
     assert!(merged.others.len() <= 64);
+}
+
+#[test]
+fn a_stored_profile_reads_back_as_does_that_of_an_earlier_version() {
+    let profile = ShardProfile {
+        layout: "a layout".to_owned(),
+        records: 3,
+        series: vec![(
+            Values {
+                present: 3,
+                ..Values::default()
+            },
+            Counts::Numbers(count(&[0.25, 0.5, 2.0]).finish(1)),
+        )],
+    };
+    let json = serde_json::to_vec(&profile).unwrap();
+    let stored = profile.to_bytes().unwrap();
+    assert!(stored.len() < json.len());
+    for bytes in [&stored, &json] {
+        let read = ShardProfile::from_bytes(bytes).unwrap();
+        assert_eq!(serde_json::to_vec(&read).unwrap(), json);
+    }
+    for damaged in [&stored[..stored.len() - 1], &json[1..], &[]] {
+        let error = ShardProfile::from_bytes(damaged).unwrap_err();
+        assert_eq!(classify(&error), Class::Internal, "{error}");
+    }
 }

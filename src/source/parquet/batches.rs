@@ -82,12 +82,11 @@ impl Batches {
     /// The file is damaged (65); I/O.
     pub fn open(
         file: &InputFile,
-        (handle, opened): (CheckedFile, Stamp),
+        (handle, opened): (Arc<CheckedFile>, Stamp),
         columns: Columns,
         wanted: Wanted,
         batch_rows: usize,
     ) -> anyhow::Result<Self> {
-        let handle = Arc::new(handle);
         let texts = Arc::new(Texts::new(batch_rows));
         let reader = guarded(&file.path, "the file cannot be opened", || {
             reader(file, &handle, &columns, &wanted, &texts)
@@ -148,12 +147,10 @@ fn reader(
     wanted: &Wanted,
     texts: &Arc<Texts>,
 ) -> Result<ParquetRecordBatchReader> {
-    let metadata = file.metadata.metadata();
     let first = wanted.first().unwrap_or(file.rows);
     let mut begin = 0;
     let mut first_group = 0;
-    while let Some(group) = metadata.row_groups().get(first_group) {
-        let rows = group.num_rows() as u64;
+    while let Some(rows) = file.groups.rows(first_group) {
         if first < begin + rows {
             break;
         }
@@ -161,14 +158,15 @@ fn reader(
         first_group += 1;
     }
     let levels = parquet_to_arrow_field_levels(
-        file.metadata.parquet_schema(),
+        file.header.parquet_schema(),
         columns.mask.clone(),
         Some(&columns.fields),
     )?;
     let pages = Pages {
         file: handle.clone(),
-        metadata: metadata.clone(),
-        row_groups: first_group..metadata.num_row_groups(),
+        header: file.header.metadata().clone(),
+        groups: file.groups.clone(),
+        wanted: first_group..file.groups.len(),
         texts: texts.clone(),
     };
     let selection = wanted.selection(begin, file.rows);

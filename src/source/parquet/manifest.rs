@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Fields, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::content::{Content, Stamp};
 use super::footer::{check_claims, check_columns};
+use super::groups::RowGroups;
 use super::guarded;
 use super::headers::CheckedFile;
 use super::listing::list;
@@ -47,7 +48,9 @@ pub struct InputFile {
     pub first_ordinal: u64,
     /// Number of rows.
     pub rows: u64,
-    pub(super) metadata: ArrowReaderMetadata,
+    /// What its footer says beside row groups.
+    pub(super) header: ArrowReaderMetadata,
+    pub(super) groups: Arc<RowGroups>,
     /// With `strict_input`, all its bytes.
     content: Option<Content>,
 }
@@ -102,10 +105,7 @@ impl ParquetInput {
     /// Every column that a file has, the first of each name.
     pub fn schema(&self) -> Schema {
         let mut names = HashSet::new();
-        let fields = self
-            .files
-            .iter()
-            .flat_map(|file| file.metadata.schema().fields());
+        let fields = self.files.iter().flat_map(|file| file.columns());
         let fields = fields.filter(|field| names.insert(field.name().clone()));
         Schema::new(fields.cloned().collect::<Vec<_>>())
     }
@@ -115,7 +115,7 @@ impl ParquetInput {
         let mut doubles = HashSet::new();
         for file in &self.files {
             let mut names = HashSet::new();
-            for field in file.metadata.schema().fields() {
+            for field in file.columns() {
                 if !names.insert(field.name()) {
                     doubles.insert(field.name().clone());
                 }
@@ -160,7 +160,7 @@ impl ParquetInput {
     /// # Errors
     /// It is gone, or is no longer the one of the manifest (65); I/O; to stop is requested while its
     /// bytes are hashed (75 or 80).
-    pub(super) fn open_unchanged(&self, index: usize) -> anyhow::Result<(CheckedFile, Stamp)> {
+    pub(super) fn open_unchanged(&self, index: usize) -> anyhow::Result<(Arc<CheckedFile>, Stamp)> {
         let input_file = &self.files[index];
         let (file, stamp) = input_file.open_unchanged()?;
         if let Some(content) = &input_file.content {
@@ -182,11 +182,16 @@ impl ParquetInput {
 }
 
 impl InputFile {
+    /// Its columns.
+    pub(super) fn columns(&self) -> &Fields {
+        self.header.schema().fields()
+    }
+
     /// Opens the file for reading its pages.
     ///
     /// # Errors
     /// If it is gone, or its size or footer are no longer those of the manifest (65), or on I/O.
-    pub(super) fn open_unchanged(&self) -> anyhow::Result<(CheckedFile, Stamp)> {
+    pub(super) fn open_unchanged(&self) -> anyhow::Result<(Arc<CheckedFile>, Stamp)> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Failure::data(format!(
@@ -204,7 +209,7 @@ impl InputFile {
         if size_bytes != self.size_bytes || sha256(&footer) != self.footer_sha256 {
             return Err(self.changed().into());
         }
-        Ok((CheckedFile::new(file, size_bytes), stamp))
+        Ok((Arc::new(CheckedFile::new(file, size_bytes)), stamp))
     }
 
     /// Refuses what was read from an open file if it was written to since it was opened.
@@ -247,21 +252,23 @@ pub(super) fn read_footer(
     let options = ParquetMetaDataOptions::new()
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let metadata = guarded(&path, "the footer cannot be read", || {
+    let (header, groups, rows) = guarded(&path, "the footer cannot be read", || {
         check_claims(&footer).map_err(ParquetError::General)?;
         let metadata =
             ParquetMetaDataReader::decode_metadata_with_options(&footer, Some(&options))?;
-        let metadata = Arc::new(metadata);
         check_columns(&metadata, end).map_err(ParquetError::General)?;
-        ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new())
+        let header = ParquetMetaData::new(metadata.file_metadata().clone(), Vec::new());
+        let header = ArrowReaderMetadata::try_new(Arc::new(header), ArrowReaderOptions::new())?;
+        Ok((header, RowGroups::of(&metadata), rows(&metadata)))
     })?;
-    let rows = rows(metadata.metadata()).ok_or_else(|| {
-        Failure::data(format!(
+    let (Some(groups), Some(rows)) = (groups, rows) else {
+        return Err(Failure::data(format!(
             "{}: the footer contradicts itself about the number of rows",
             path.display()
         ))
         .hint("the file is damaged; write or copy it again")
-    })?;
+        .into());
+    };
     Ok(InputFile {
         footer_sha256: sha256(&footer),
         path,
@@ -269,7 +276,8 @@ pub(super) fn read_footer(
         size_bytes,
         first_ordinal,
         rows,
-        metadata,
+        header,
+        groups: Arc::new(groups),
         content: None,
     })
 }

@@ -17,6 +17,7 @@ mod content;
 mod deltas;
 mod footer;
 mod format;
+mod groups;
 mod headers;
 mod listing;
 pub mod manifest;

@@ -16,10 +16,10 @@ use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
-use parquet::schema::types::ColumnDescriptor;
+use parquet::schema::types::ColumnDescPtr;
 
-use super::deltas;
 use super::headers::CheckedFile;
+use super::{deltas, groups};
 
 /// Bytes of one column's texts in a batch.
 const TEXT_BYTES: usize = 64 << 20;
@@ -78,43 +78,48 @@ impl Texts {
 /// Row groups of a file.
 pub struct Pages {
     pub file: Arc<CheckedFile>,
-    pub metadata: Arc<ParquetMetaData>,
-    pub row_groups: Range<usize>,
+    /// What the footer says beside row groups.
+    pub header: Arc<ParquetMetaData>,
+    pub groups: Arc<groups::RowGroups>,
+    /// Those that are read.
+    pub wanted: Range<usize>,
     pub texts: Arc<Texts>,
 }
 
 impl RowGroups for Pages {
     fn num_rows(&self) -> usize {
-        let rows = self.row_groups().map(RowGroupMetaData::num_rows);
-        usize::try_from(rows.sum::<i64>()).unwrap_or(usize::MAX)
+        let rows = self.wanted.clone().map(|group| self.groups.rows(group));
+        usize::try_from(rows.flatten().sum::<u64>()).unwrap_or(usize::MAX)
     }
 
     fn column_chunks(&self, column: usize) -> Result<Box<dyn PageIterator>> {
         Ok(Box::new(ColumnChunks {
             file: self.file.clone(),
-            metadata: self.metadata.clone(),
-            row_groups: self.row_groups.clone(),
+            leaf: self.header.file_metadata().schema_descr().column(column),
             column,
+            groups: self.groups.clone(),
+            wanted: self.wanted.clone(),
             texts: self.texts.clone(),
         }))
     }
 
+    /// None: they are asked for by columns that number rows or row groups, and by nothing else.
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
-        let row_groups = self.metadata.row_groups().get(self.row_groups.clone());
-        Box::new(row_groups.unwrap_or_default().iter())
+        Box::new(self.header.row_groups().iter())
     }
 
     fn metadata(&self) -> &ParquetMetaData {
-        &self.metadata
+        &self.header
     }
 }
 
 /// One column, row group after row group.
 struct ColumnChunks {
     file: Arc<CheckedFile>,
-    metadata: Arc<ParquetMetaData>,
-    row_groups: Range<usize>,
+    leaf: ColumnDescPtr,
     column: usize,
+    groups: Arc<groups::RowGroups>,
+    wanted: Range<usize>,
     texts: Arc<Texts>,
 }
 
@@ -122,20 +127,23 @@ impl Iterator for ColumnChunks {
     type Item = Result<Box<dyn PageReader>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row_group = self.metadata.row_group(self.row_groups.next()?);
-        let column = row_group.column(self.column);
-        let rows = usize::try_from(row_group.num_rows()).unwrap_or_default();
-        let pages = SerializedPageReader::new(self.file.clone(), column, rows, None);
+        let group = self.wanted.next()?;
+        let rows = self.groups.rows(group)?;
+        let chunk = self.groups.chunk(group, self.column)?;
+        let rows = usize::try_from(rows).unwrap_or_default();
+        let pages = chunk
+            .metadata(self.leaf.clone())
+            .and_then(|chunk| SerializedPageReader::new(self.file.clone(), &chunk, rows, None));
         Some(pages.map(|pages| {
             Box::new(CheckedPages {
                 pages,
-                items_of_a_row: match row_group.schema_descr().column(self.column).max_rep_level() {
+                items_of_a_row: match self.leaf.max_rep_level() {
                     0 => None,
-                    _ => usize::try_from(column.num_values())
+                    _ => usize::try_from(chunk.values())
                         .ok()
                         .map(|items| items.div_ceil(rows.max(1))),
                 },
-                column: row_group.schema_descr().column(self.column),
+                column: self.leaf.clone(),
                 texts: self.texts.clone(),
             }) as _
         }))
@@ -147,7 +155,7 @@ impl PageIterator for ColumnChunks {}
 /// The pages of a column in one row group.
 struct CheckedPages {
     pages: SerializedPageReader<CheckedFile>,
-    column: Arc<ColumnDescriptor>,
+    column: ColumnDescPtr,
     /// Of a column of lists.
     items_of_a_row: Option<usize>,
     texts: Arc<Texts>,

@@ -2,8 +2,8 @@
 
 use arrow::datatypes::{DataType, Field, Fields};
 use parquet::arrow::ProjectionMask;
-use parquet::file::metadata::ColumnChunkMetaData;
 
+use super::groups::ColumnChunk;
 use super::manifest::{InputFile, ParquetInput};
 use crate::error::Failure;
 use crate::source::columns::{ColumnUse, common_type, conversion_hint, is_text};
@@ -63,7 +63,7 @@ impl Columns {
     pub fn all(file: &InputFile) -> Self {
         Self {
             mask: ProjectionMask::all(),
-            fields: file.metadata.schema().fields().clone(),
+            fields: file.columns().clone(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Columns {
                 column.name == name && *field.data_type() == dictionary_type()
             })
         };
-        let fields = file.metadata.schema().fields().iter();
+        let fields = file.columns().iter();
         let fields = fields.map(|field| match is_kept(field.name()) {
             true => Field::new(field.name(), dictionary_type(), field.is_nullable()).into(),
             false => field.clone(),
@@ -96,24 +96,19 @@ pub fn has_dictionary(input: &ParquetInput, name: &str) -> bool {
             Ok(stored) => is_text(stored),
             Err(_) => false,
         };
-        let metadata = file.metadata.metadata();
-        let mut chunks = metadata
-            .row_groups()
-            .iter()
-            .flat_map(|group| group.columns());
-        let is_there = |chunk: &ColumnChunkMetaData| {
-            chunk.column_path().parts() != [name] || chunk.dictionary_page_offset().is_some()
-        };
-        is_text && chunks.all(is_there)
+        let leaves = file.header.parquet_schema().columns().iter();
+        let mut named = leaves
+            .enumerate()
+            .filter(|(_, leaf)| leaf.path().parts() == [name]);
+        is_text
+            && named.all(|(leaf, _)| file.groups.chunks_of(leaf).all(ColumnChunk::has_dictionary))
     })
 }
 
 /// The leaves of `file` to decode.
 fn mask(projection: &Projection, file: &InputFile) -> ProjectionMask {
     let roots = file
-        .metadata
-        .schema()
-        .fields()
+        .columns()
         .iter()
         .enumerate()
         .filter(|(_, field)| {
@@ -123,25 +118,25 @@ fn mask(projection: &Projection, file: &InputFile) -> ProjectionMask {
                 .any(|column| column.name == *field.name())
         })
         .map(|(index, _)| index);
-    ProjectionMask::roots(file.metadata.parquet_schema(), roots)
+    ProjectionMask::roots(file.header.parquet_schema(), roots)
 }
 
 /// Bytes of the columns that `projection` reads, compressed as they are stored.
 pub fn column_bytes(input: &ParquetInput, projection: &Projection) -> u64 {
     let of_file = |file: &InputFile| -> u64 {
         let mask = mask(projection, file);
-        let groups = file.metadata.metadata().row_groups().iter();
-        let columns = groups.flat_map(|group| group.columns().iter().enumerate());
-        columns
-            .filter(|(leaf, _)| mask.leaf_included(*leaf))
-            .map(|(_, column)| u64::try_from(column.compressed_size()).unwrap_or(0))
+        let leaves = 0..file.header.parquet_schema().num_columns();
+        leaves
+            .filter(|leaf| mask.leaf_included(*leaf))
+            .flat_map(|leaf| file.groups.chunks_of(leaf))
+            .map(ColumnChunk::compressed_bytes)
             .sum()
     };
     input.files().iter().map(of_file).sum()
 }
 
 fn stored_type<'file>(file: &'file InputFile, name: &str) -> anyhow::Result<&'file DataType> {
-    let fields = file.metadata.schema().fields();
+    let fields = file.columns();
     let mut named = fields.iter().filter(|field| field.name() == name);
     let field = named.next().ok_or_else(|| {
         let there: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();

@@ -7,6 +7,8 @@ use arrow::array::RecordBatch;
 
 use super::DAMAGED;
 use super::batches::{Batches, Wanted};
+use super::content::Stamp;
+use super::headers::CheckedFile;
 use super::manifest::ParquetInput;
 use super::projection::Columns;
 use crate::error::Failure;
@@ -21,6 +23,9 @@ pub struct ChunkReader {
     /// Ordinal of the next row.
     position: u64,
     open: Option<OpenFile>,
+    /// The file that was opened last, and what it was like by then: it is the one of the manifest, whatever
+    /// its name leads to by now.
+    file: Option<(usize, Arc<CheckedFile>, Stamp)>,
 }
 
 struct OpenFile {
@@ -39,6 +44,7 @@ impl ChunkReader {
             chunk_rows,
             position: 0,
             open: None,
+            file: None,
         }
     }
 
@@ -125,14 +131,19 @@ impl ChunkReader {
     }
 
     /// Opens the file with `index` at `position`.
-    fn open_at(&self, index: usize) -> anyhow::Result<OpenFile> {
+    fn open_at(&mut self, index: usize) -> anyhow::Result<OpenFile> {
+        let (handle, stamp) = match &self.file {
+            Some((last, handle, stamp)) if *last == index => (handle.clone(), *stamp),
+            _ => self.input.open_unchanged(index)?,
+        };
+        self.file = Some((index, handle.clone(), stamp));
         let file = &self.input.files()[index];
         let row = self.position - file.first_ordinal;
         let columns = Columns::of(&self.projection, file);
-        let opened = self.input.open_unchanged(index)?;
+        let wanted = Wanted::From(row);
         Ok(OpenFile {
             index,
-            batches: Batches::open(file, opened, columns, Wanted::From(row), self.chunk_rows)?,
+            batches: Batches::open(file, (handle, stamp), columns, wanted, self.chunk_rows)?,
             left_over: None,
         })
     }

@@ -9,8 +9,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch,
+    StringArray, UInt64Array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
@@ -51,7 +51,7 @@ pub fn for_each_row(
 ) -> anyhow::Result<()> {
     let name = path.display().to_string();
     let file = read_footer(name, path.to_path_buf(), 0)?;
-    let schema = file.metadata.schema();
+    let schema = file.header.schema();
     let id_index = check(path, schema, id_column)?;
     let all = Columns::all(&file);
     let opened = file.open_unchanged()?;
@@ -113,7 +113,7 @@ fn check(path: &Path, schema: &Schema, id_column: &str) -> anyhow::Result<usize>
         if name != id_column && Form::of(field.data_type()).is_none() {
             let data_type = field.data_type();
             let problem = format!(
-                "{shown}: column `{name}` is of type {data_type}, which can not be queued; columns hold {}",
+                "{shown}: column `{name}` is of type {data_type}, which can not be queued; columns hold {}, or lists of them",
                 Purpose::Expression.accepted()
             );
             return Err(Failure::data(problem)
@@ -151,6 +151,34 @@ fn check(path: &Path, schema: &Schema, id_column: &str) -> anyhow::Result<usize>
 /// How a column is written.
 #[derive(Clone, Copy)]
 enum Form {
+    /// A value in each row.
+    One(Item),
+    /// An array of values.
+    List(Item),
+}
+
+impl Form {
+    fn of(stored: &DataType) -> Option<Self> {
+        match stored {
+            DataType::List(items) | DataType::LargeList(items) => {
+                Item::of(items.data_type()).map(Form::List)
+            }
+            stored => Item::of(stored).map(Form::One),
+        }
+    }
+
+    /// The type that the column is brought to before it is written.
+    fn plain(self) -> DataType {
+        match self {
+            Form::One(item) => item.plain(),
+            Form::List(item) => DataType::new_list(item.plain(), true),
+        }
+    }
+}
+
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum Item {
     Null,
     Boolean,
     Integer,
@@ -163,18 +191,18 @@ enum Form {
     Timestamp(i64, bool),
 }
 
-impl Form {
+impl Item {
     fn of(stored: &DataType) -> Option<Self> {
         match stored {
             DataType::Dictionary(_, values) => Self::of(values),
-            DataType::Null => Some(Form::Null),
-            DataType::Boolean => Some(Form::Boolean),
-            DataType::UInt64 => Some(Form::Unsigned),
-            integer if integer.is_integer() => Some(Form::Integer),
-            float if float.is_floating() => Some(Form::Float),
-            decimal if decimal.is_decimal() => Some(Form::Decimal),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Form::Text),
-            DataType::Date32 | DataType::Date64 => Some(Form::Date),
+            DataType::Null => Some(Item::Null),
+            DataType::Boolean => Some(Item::Boolean),
+            DataType::UInt64 => Some(Item::Unsigned),
+            integer if integer.is_integer() => Some(Item::Integer),
+            float if float.is_floating() => Some(Item::Float),
+            decimal if decimal.is_decimal() => Some(Item::Decimal),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Item::Text),
+            DataType::Date32 | DataType::Date64 => Some(Item::Date),
             DataType::Timestamp(unit, zone) => {
                 let per_second = match unit {
                     TimeUnit::Second => 1,
@@ -182,22 +210,21 @@ impl Form {
                     TimeUnit::Microsecond => 1_000_000,
                     TimeUnit::Nanosecond => 1_000_000_000,
                 };
-                Some(Form::Timestamp(per_second, zone.is_some()))
+                Some(Item::Timestamp(per_second, zone.is_some()))
             }
             _ => None,
         }
     }
 
-    /// The type that the column is brought to before it is written.
     fn plain(self) -> DataType {
         match self {
-            Form::Null => DataType::Null,
-            Form::Boolean => DataType::Boolean,
-            Form::Integer | Form::Timestamp(_, _) => DataType::Int64,
-            Form::Unsigned => DataType::UInt64,
-            Form::Float => DataType::Float64,
-            Form::Decimal | Form::Text => DataType::Utf8,
-            Form::Date => DataType::Date32,
+            Item::Null => DataType::Null,
+            Item::Boolean => DataType::Boolean,
+            Item::Integer | Item::Timestamp(_, _) => DataType::Int64,
+            Item::Unsigned => DataType::UInt64,
+            Item::Float => DataType::Float64,
+            Item::Decimal | Item::Text => DataType::Utf8,
+            Item::Date => DataType::Date32,
         }
     }
 }
@@ -223,6 +250,10 @@ enum Cells {
         counts: Int64Array,
         per_second: i64,
         is_moment: bool,
+    },
+    List {
+        lists: ListArray,
+        items: Box<Cells>,
     },
 }
 
@@ -265,15 +296,26 @@ fn columns<'batch>(
 impl Cells {
     fn new(form: Form, array: &dyn Array) -> Self {
         match form {
-            Form::Null => Cells::Null,
-            Form::Boolean => Cells::Boolean(array.as_boolean().clone()),
-            Form::Integer => Cells::Integer(array.as_primitive::<Int64Type>().clone()),
-            Form::Unsigned => Cells::Unsigned(array.as_primitive::<UInt64Type>().clone()),
-            Form::Float => Cells::Float(array.as_primitive::<Float64Type>().clone()),
-            Form::Decimal => Cells::Decimal(array.as_string::<i32>().clone()),
-            Form::Text => Cells::Text(array.as_string::<i32>().clone()),
-            Form::Date => Cells::Date(array.as_primitive::<Date32Type>().clone()),
-            Form::Timestamp(per_second, is_moment) => Cells::Timestamp {
+            Form::One(item) => Self::of_items(item, array),
+            Form::List(item) => {
+                let lists = array.as_list::<i32>().clone();
+                let items = Box::new(Self::of_items(item, lists.values()));
+                Cells::List { lists, items }
+            }
+        }
+    }
+
+    fn of_items(item: Item, array: &dyn Array) -> Self {
+        match item {
+            Item::Null => Cells::Null,
+            Item::Boolean => Cells::Boolean(array.as_boolean().clone()),
+            Item::Integer => Cells::Integer(array.as_primitive::<Int64Type>().clone()),
+            Item::Unsigned => Cells::Unsigned(array.as_primitive::<UInt64Type>().clone()),
+            Item::Float => Cells::Float(array.as_primitive::<Float64Type>().clone()),
+            Item::Decimal => Cells::Decimal(array.as_string::<i32>().clone()),
+            Item::Text => Cells::Text(array.as_string::<i32>().clone()),
+            Item::Date => Cells::Date(array.as_primitive::<Date32Type>().clone()),
+            Item::Timestamp(per_second, is_moment) => Cells::Timestamp {
                 counts: array.as_primitive::<Int64Type>().clone(),
                 per_second,
                 is_moment,
@@ -291,6 +333,7 @@ impl Cells {
             Cells::Decimal(array) | Cells::Text(array) => array.is_null(row),
             Cells::Date(array) => array.is_null(row),
             Cells::Timestamp { counts, .. } => counts.is_null(row),
+            Cells::List { lists, .. } => lists.is_null(row),
         }
     }
 
@@ -334,6 +377,18 @@ impl Cells {
                 let local = moment.trim_end_matches('Z');
                 let text = if *is_moment { &moment } else { local };
                 write!(json, "\"{text}\"")
+            }
+            Cells::List { lists, items } => {
+                json.push('[');
+                let range = lists.value_offsets()[row]..lists.value_offsets()[row + 1];
+                for (index, item) in range.enumerate() {
+                    if index > 0 {
+                        json.push(',');
+                    }
+                    items.write(item as usize, json)?;
+                }
+                json.push(']');
+                Ok(())
             }
         };
         written.map_err(|_| "the value can not be written")

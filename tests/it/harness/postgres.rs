@@ -22,16 +22,18 @@ use super::{prediction_bits, runtime};
 pub use super::postgres_tables::load_parquet;
 
 /// The commands of a cluster's watcher; its arguments are the directory of the binaries, where data
-/// and write-ahead log are to be (nothing: in its own directory), and lines of `postgresql.conf`. The time limits of `pg_ctl` are no limits: a slow machine is not a failure.
+/// and write-ahead log are to be (nothing: in its own directory), MB of a segment of that log, and lines of
+/// `postgresql.conf`. The time limits of `pg_ctl` are no limits: a slow machine is not a failure.
 const SCRIPT: &str = r#"
 binaries=$1
 data=$2
 wal=$3
-shift 3
+segment=$4
+shift 4
 settings=$(printf '%s\n' "$@")
 create() {
     [ -z "$data" ] || ln -s "$data" "$directory/data"
-    "$binaries/initdb" -D "$directory/data" ${wal:+-X "$wal"} --wal-segsize=1 -A trust -E UTF8 --locale=C -U postgres -N --no-instructions &&
+    "$binaries/initdb" -D "$directory/data" ${wal:+-X "$wal"} --wal-segsize="$segment" -A trust -E UTF8 --locale=C -U postgres -N --no-instructions &&
         printf '%s\n' "unix_socket_directories = '$directory'" "$settings" >>"$directory/data/postgresql.conf"
 }
 start() { "$binaries/pg_ctl" start -D "$directory/data" -l "$directory/log" -w -t 86400 -s; }
@@ -92,6 +94,11 @@ impl Cluster {
                 .port(),
             false => 5432,
         };
+        // Small ones are made sooner; what is to reach the disk is measured, with those of any server.
+        let segment_megabytes = match settings.contains(&"fsync = on") {
+            true => "16",
+            false => "1",
+        };
         let port_line = format!("port = {port}");
         // The last line on a setting counts.
         let lines = SETTINGS.iter().chain(settings).copied();
@@ -103,6 +110,7 @@ impl Cluster {
         let arguments: Vec<&OsStr> = [&binaries, &data, &wal]
             .map(|path| path.as_os_str())
             .into_iter()
+            .chain([OsStr::new(segment_megabytes)])
             .chain(lines.chain([port_line.as_str()]).map(OsStr::new))
             .collect();
         let mut watched = Watched::start(SCRIPT, &arguments);

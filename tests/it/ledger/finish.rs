@@ -186,7 +186,7 @@ fn a_connection_that_is_lost_midway_costs_another_try_and_no_more() {
             assert_eq!(terminated, "1");
         }
         let mut shards = 0;
-        ledger.for_each_shard_stats(run_id, |_| {
+        ledger.for_each_shard_stats(run_id, |_, _| {
             shards += 1;
             Ok(())
         })?;

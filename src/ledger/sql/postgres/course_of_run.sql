@@ -1,4 +1,4 @@
-SELECT shard.records, shard.stats,
+SELECT shard.shard_no, shard.records,
        extract(epoch FROM shard.completed_at - run.created_at)::double precision AS seconds
 FROM shards AS shard
 JOIN runs AS run ON run.run_id = shard.run_id

@@ -1,4 +1,4 @@
-SELECT shard.records, shard.stats,
+SELECT shard.shard_no, shard.records,
        (julianday(shard.completed_at) - julianday(run.created_at)) * 86400 AS seconds
 FROM shards AS shard
 JOIN runs AS run ON run.run_id = shard.run_id

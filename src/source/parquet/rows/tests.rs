@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use arrow::array::{
     BinaryArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Int32Array,
-    LargeStringArray, NullArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt32Array,
+    LargeStringArray, ListBuilder, NullArray, StringBuilder, TimestampMillisecondArray,
+    TimestampNanosecondArray, UInt32Array, new_null_array,
 };
-use arrow::datatypes::Int32Type;
+use arrow::compute::cast;
+use arrow::datatypes::{Field, Int32Type};
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -102,6 +104,40 @@ fn every_type_has_its_form() {
     for (array, expected) in expected {
         assert_eq!(cells(array), expected);
     }
+}
+
+#[test]
+fn lists_become_arrays() {
+    let stock = || {
+        let lists = vec![
+            Some(vec![Some(10), None]),
+            Some(vec![]),
+            None,
+            Some(vec![Some(-7)]),
+        ];
+        ListArray::from_iter_primitive::<Int64Type, _, _>(lists)
+    };
+    let expected = ["[10,null]", "[]", "null", "[-7]"];
+    assert_eq!(cells(Arc::new(stock())), expected);
+    // As some writers have them.
+    let large = DataType::LargeList(Arc::new(Field::new_list_field(DataType::Int64, true)));
+    assert_eq!(cells(cast(&stock(), &large).unwrap()), expected);
+    let mut texts = ListBuilder::new(StringBuilder::new());
+    texts.append_value([Some("a\"b"), Some("")]);
+    assert_eq!(cells(Arc::new(texts.finish())), ["[\"a\\\"b\",\"\"]"]);
+    let nested = DataType::List(Arc::new(Field::new_list_field(
+        stock().data_type().clone(),
+        true,
+    )));
+    let error = rows(vec![
+        ("id", Arc::new(Int32Array::from(vec![1]))),
+        ("x", new_null_array(&nested, 1)),
+    ])
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("which can not be queued"),
+        "{error:#}"
+    );
 }
 
 #[test]
