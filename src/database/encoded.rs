@@ -39,7 +39,7 @@ pub type RowSink<'a> = dyn FnMut(&[Value<'_>]) -> Result<(), QueryError> + 'a;
 
 impl EncodedRows {
     /// Encodes what `produce` passes to the sink that it is given: rows, each with one value for each of
-    /// the table's columns.
+    /// the table's columns. There are about `expected` of them.
     ///
     /// # Errors
     /// Those of `produce`; a value that the database can not hold (65) or that is not of its column's type
@@ -47,6 +47,7 @@ impl EncodedRows {
     pub fn new(
         dialect: Dialect,
         table: &Table,
+        expected: usize,
         produce: &mut RowProducer<'_>,
     ) -> Result<Self, QueryError> {
         let mut rows = 0;
@@ -60,7 +61,7 @@ impl EncodedRows {
                 Form::Sqlite(binder.finish())
             }
             Dialect::Postgres => {
-                let mut encoder = postgres::CopyEncoder::new(table)?;
+                let mut encoder = postgres::CopyEncoder::new(table, expected)?;
                 produce(&mut |row| {
                     rows += 1;
                     encoder.row(row)

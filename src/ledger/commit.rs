@@ -146,7 +146,7 @@ fn insert_dead_letters(
         return Ok(());
     }
     let dialect = ledger.target().dialect();
-    let rows = EncodedRows::new(dialect, &DEAD_LETTERS, &mut |sink: &mut RowSink<'_>| {
+    let mut produce = |sink: &mut RowSink<'_>| {
         for letter in dead_letters {
             sink(&[
                 run_id.into(),
@@ -159,7 +159,8 @@ fn insert_dead_letters(
             ])?;
         }
         Ok(())
-    })?;
+    };
+    let rows = EncodedRows::new(dialect, &DEAD_LETTERS, dead_letters.len(), &mut produce)?;
     ledger.connection.insert(DEAD_LETTERS.name, &rows)?;
     Ok(())
 }

@@ -42,7 +42,7 @@ impl Target {
             columns,
         };
         let order = by_id(predictions);
-        let rows = EncodedRows::new(self.dialect(), &table, &mut |sink: &mut RowSink<'_>| {
+        let mut produce = |sink: &mut RowSink<'_>| {
             for &index in &order {
                 let row = predictions.row(index);
                 let (run, record) = (Value::from(run_id), row.record_id.as_ref().into());
@@ -63,7 +63,8 @@ impl Target {
                 }
             }
             Ok(())
-        })?;
+        };
+        let rows = EncodedRows::new(self.dialect(), &table, order.len(), &mut produce)?;
         Ok(rows)
     }
 }

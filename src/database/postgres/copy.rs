@@ -6,6 +6,10 @@ use crate::error::Failure;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+
+/// Rows by whose size that of the others is guessed.
+const ROWS_OF_A_GUESS: usize = 64;
+
 /// The statement that takes rows of these columns.
 pub(super) fn statement(table: &str, columns: &[(&str, ColumnType)]) -> Result<String, Failure> {
     let columns = columns.iter();
@@ -23,20 +27,25 @@ pub(super) fn statement(table: &str, columns: &[(&str, ColumnType)]) -> Result<S
 pub struct Encoder<'a> {
     table: &'a Table,
     columns: [u8; 2],
+    /// How many rows there will be, and how many there are.
+    expected: usize,
+    rows: usize,
     buffer: Vec<u8>,
 }
 
 impl<'a> Encoder<'a> {
-    /// No rows yet.
+    /// No rows yet, of about so many.
     ///
     /// # Errors
     /// The table has too many columns (70).
-    pub fn new(table: &'a Table) -> Result<Self, QueryError> {
+    pub fn new(table: &'a Table, expected: usize) -> Result<Self, QueryError> {
         let columns = i16::try_from(table.columns.len())
             .map_err(|_| Failure::internal(format!("table `{}` is too wide", table.name)))?;
         Ok(Self {
             table,
             columns: columns.to_be_bytes(),
+            expected,
+            rows: 0,
             buffer: HEADER.to_vec(),
         })
     }
@@ -55,6 +64,13 @@ impl<'a> Encoder<'a> {
             ))
             .into());
         }
+        // To grow step by step would take twice the memory, and touch all of it.
+        if self.rows == ROWS_OF_A_GUESS {
+            let left = self.expected.saturating_sub(self.rows);
+            let of_row = self.buffer.len() / ROWS_OF_A_GUESS;
+            self.buffer.reserve(left * (of_row + of_row / 8));
+        }
+        self.rows += 1;
         self.buffer.extend_from_slice(&self.columns);
         for (&value, &(column, kind)) in values.iter().zip(self.table.columns) {
             field(&mut self.buffer, value, kind).map_err(|problem| {
@@ -165,7 +181,7 @@ mod tests {
 
     #[test]
     fn rows_have_the_bytes_of_the_manual() {
-        let mut encoder = Encoder::new(&TABLE).unwrap();
+        let mut encoder = Encoder::new(&TABLE, 2).unwrap();
         encoder
             .row(&[
                 Value::Integer(Some(-2)),
@@ -205,7 +221,7 @@ mod tests {
             columns: &[("d", ColumnType::Text)],
         };
         let refused = |row: &[Value<'_>]| {
-            let error = Encoder::new(&ONE).unwrap().row(row).unwrap_err();
+            let error = Encoder::new(&ONE, 1).unwrap().row(row).unwrap_err();
             (error.failure().class(), error.to_string())
         };
         let (class, message) = refused(&[Value::Text(Some("a\0b"))]);
