@@ -452,12 +452,28 @@ impl OutputHasher {
 }
 
 /// The hash of what a run wrote: SHA-256 over its shards' output hashes, in their order.
-pub fn run_hash<'hashes>(output_hashes: impl IntoIterator<Item = &'hashes str>) -> String {
-    let mut hasher = Sha256::new();
-    for output_hash in output_hashes {
-        hasher.update(output_hash);
+#[derive(Default)]
+pub struct RunHasher(Sha256);
+
+impl RunHasher {
+    /// Takes the next shard's.
+    pub fn add(&mut self, output_hash: &str) {
+        self.0.update(output_hash);
     }
-    hex::encode(hasher.finalize())
+
+    /// The hash of all that were taken.
+    pub fn finish(self) -> String {
+        hex::encode(self.0.finalize())
+    }
+}
+
+/// The same of hashes that are all there.
+pub fn run_hash<'hashes>(output_hashes: impl IntoIterator<Item = &'hashes str>) -> String {
+    let mut hasher = RunHasher::default();
+    for output_hash in output_hashes {
+        hasher.add(output_hash);
+    }
+    hasher.finish()
 }
 
 /// Lengths keep neighbours apart ("ab","c" is not "a","bc"); the tag keeps null from empty.

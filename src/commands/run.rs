@@ -20,7 +20,7 @@ use crate::report::{RunReport, Verdict};
 use crate::run::attempt::Attempted;
 use crate::run::identity::decide;
 use crate::run::input::Input;
-use crate::run::memory::{settings, worker_threads};
+use crate::run::memory::{readers, settings};
 use crate::run::start::{Request, Started, start};
 use crate::run::{Decision, Prepared, plan, wait};
 use crate::terminal::Terminal;
@@ -308,7 +308,7 @@ fn dry_run(
         job,
         &prepared,
         plan::Occasion::default(),
-        worker_threads(request.workers.unwrap_or(job.workers)),
+        readers(job, &prepared, request.workers, target.is_shared()),
         &request.interrupt,
     )?;
     let records = match &prepared.input {

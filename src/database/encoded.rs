@@ -39,7 +39,7 @@ pub type RowSink<'a> = dyn FnMut(&[Value<'_>]) -> Result<(), QueryError> + 'a;
 
 impl EncodedRows {
     /// Encodes what `produce` passes to the sink that it is given: rows, each with one value for each of
-    /// the table's columns. There are about `expected` of them.
+    /// the table's columns. There are about `expected` of them, for which room is made.
     ///
     /// # Errors
     /// Those of `produce`; a value that the database can not hold (65) or that is not of its column's type

@@ -274,10 +274,10 @@ impl Ledger {
         self.read(statement!("shards_of_run"), &[run_id.into()], shard)
     }
 
-    /// Passes the shards of a run to `visit`, by ordinal.
+    /// Passes the shards of a run to `visit`, by ordinal, one at a time.
     ///
     /// # Errors
-    /// Those of `visit`.
+    /// Those of `visit`; the database's.
     pub fn for_each_shard(
         &mut self,
         run_id: i64,

@@ -16,7 +16,7 @@ use crate::job::AlertRule;
 use crate::ledger::{
     DeadLetterCount, Finish, Finishing, Ledger, Owing, Publication, Run, ShardRow, State, Totals,
 };
-use crate::record::{DUPLICATE_ID, run_hash};
+use crate::record::{DUPLICATE_ID, RunHasher};
 use crate::report::{Ending, JudgedRule, RuleState, RunReport, Verdict};
 
 /// How a start ended.
@@ -89,13 +89,15 @@ fn conclude(
     conserve(run, totals)?;
     let dead_letters = ledger.dead_letter_counts(run.run_id)?;
     let ending = judge(ledger, run, course.tolerance, totals, &dead_letters)?;
-    let (mut shards, mut hashes) = (0, Vec::new());
+    let (mut shards, mut hasher) = (0, RunHasher::default());
     ledger.for_each_shard(run.run_id, |shard| {
         shards += 1;
-        hashes.extend(shard.output_hash);
+        if let Some(output_hash) = &shard.output_hash {
+            hasher.add(output_hash);
+        }
         Ok(())
     })?;
-    let output_hash = run_hash(hashes.iter().map(String::as_str));
+    let output_hash = hasher.finish();
     let profile = watch::profile(ledger, run, prepared)?;
     let drift = profile
         .as_ref()

@@ -32,6 +32,72 @@ pub fn worker_threads(wanted: usize) -> usize {
     }
 }
 
+/// How planning reads: threads, and rows that each reads at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Readers {
+    /// Threads.
+    pub threads: usize,
+    /// Rows.
+    pub chunk_rows: usize,
+}
+
+/// As many threads as will score, and as many rows of the columns that ids and filter take, within
+/// `max_memory` as [`settings`] are.
+pub fn readers(job: &Job, prepared: &Prepared, workers: Option<usize>, is_shared: bool) -> Readers {
+    let room = Room::of(job, prepared, prepared.shard_size, workers, is_shared);
+    let of_row = prepared.bytes_per_id_row();
+    Readers {
+        threads: room.workers,
+        chunk_rows: chunk_rows(job, room.workers, of_row),
+    }
+}
+
+/// What fits into memory.
+struct Room {
+    wanted: usize,
+    workers: usize,
+    committers: usize,
+    /// Finished shards that may wait.
+    waiting: usize,
+}
+
+impl Room {
+    /// With shards of at most so many records.
+    fn of(
+        job: &Job,
+        prepared: &Prepared,
+        records: u64,
+        workers: Option<usize>,
+        is_shared: bool,
+    ) -> Self {
+        let wanted = worker_threads(workers.unwrap_or(job.workers));
+        let finished_shard = records * prepared.bytes_per_output();
+        let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
+        // One connection is for everything else.
+        let committers = match is_shared {
+            true => MOST_COMMITTERS.min(job.sink.connections - 1),
+            false => 0,
+        };
+        // One shard in each worker's hands, some on their way into the database, one or more in wait.
+        let committing = committers.max(1);
+        let workers = wanted.min(shards.saturating_sub(committing + 1)).max(1);
+        let waiting = shards
+            .saturating_sub(workers + committing)
+            .clamp(1, workers);
+        Self {
+            wanted,
+            workers,
+            committers,
+            waiting,
+        }
+    }
+}
+
+fn chunk_rows(job: &Job, workers: usize, bytes_per_row: u64) -> usize {
+    let rows = job.max_memory_bytes / 4 / workers as u64 / bytes_per_row;
+    rows.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize
+}
+
 /// Worker threads, chunk size and the room for finished shards, within `max_memory`: at most a
 /// quarter of it for chunks and half of it for finished shards. The run has `records` records, and
 /// `is_shared` says whether the ledger takes several writers.
@@ -42,33 +108,20 @@ pub fn settings(
     workers: Option<usize>,
     is_shared: bool,
 ) -> Settings {
-    let wanted = worker_threads(workers.unwrap_or(job.workers));
-    let finished_shard = prepared.shard_size.min(records) * prepared.bytes_per_output();
-    let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
-    // One connection is for everything else.
-    let committers = match is_shared {
-        true => MOST_COMMITTERS.min(job.sink.connections - 1),
-        false => 0,
-    };
-    // One shard in each worker's hands, some on their way into the database, one or more in wait.
-    let committing = committers.max(1);
-    let workers = wanted.min(shards.saturating_sub(committing + 1)).max(1);
-    let room = shards
-        .saturating_sub(workers + committing)
-        .clamp(1, workers);
-    let chunk = job.max_memory_bytes / 4 / workers as u64 / prepared.bytes_per_row();
-    if workers < wanted {
+    let records = prepared.shard_size.min(records);
+    let room = Room::of(job, prepared, records, workers, is_shared);
+    if room.workers < room.wanted {
         tracing::warn!(
-            workers,
-            wanted,
+            workers = room.workers,
+            wanted = room.wanted,
             "[run] max_memory allows fewer workers; a smaller shard_size would allow more"
         );
     }
     Settings {
-        workers,
-        committers,
-        room,
-        chunk_rows: chunk.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize,
+        workers: room.workers,
+        committers: room.committers,
+        room: room.waiting,
+        chunk_rows: chunk_rows(job, room.workers, prepared.bytes_per_row()),
         grace: job.grace,
         shard_timeout: job.shard_timeout,
     }

@@ -11,7 +11,7 @@ pub const REFERENCE: &str = "reference";
 /// The profiles of a run's shards, merged in their order; `None` if no shard left one.
 ///
 /// # Errors
-/// A profile can not be read (70); the database's.
+/// The database's.
 pub fn profile(
     ledger: &mut Ledger,
     run: &Run,
@@ -19,8 +19,15 @@ pub fn profile(
 ) -> anyhow::Result<Option<Profile>> {
     let mut merged: Option<ShardProfile> = None;
     let mut left_out = 0_u64;
+    let mut unreadable = None;
     ledger.for_each_shard_profile(run.run_id, |stored| {
-        let shard = ShardProfile::from_bytes(stored)?;
+        let shard = match ShardProfile::from_bytes(stored) {
+            Ok(shard) => shard,
+            Err(error) => {
+                unreadable = Some(error);
+                return Ok(());
+            }
+        };
         match &mut merged {
             _ if !shard.is_of(&prepared.layout) => left_out += 1,
             Some(merged) => merged.merge(&shard),
@@ -28,6 +35,10 @@ pub fn profile(
         }
         Ok(())
     })?;
+    // No reason not to publish: another version of this program may have stored it.
+    if let Some(error) = unreadable {
+        tracing::warn!(run = %run.name(), "{error:#}: shards like it are not part of the run's profile");
+    }
     if left_out > 0 {
         tracing::warn!(
             run = %run.name(),

@@ -6,8 +6,9 @@ use arrow::array::{Array, StringArray};
 
 use super::Prepared;
 use super::duplicates::DuplicateFinder;
-use super::ids::{CHUNK_ROWS, Ids, for_each_kept_id, threads};
+use super::ids::{Ids, for_each_kept_id, threads};
 use super::input::{Input, rows_as_input};
+use super::memory::Readers;
 use super::prepare::check_min_rows;
 use super::retry::Retry;
 use crate::error::Failure;
@@ -105,7 +106,7 @@ pub struct Occasion<'a> {
     pub backfill: bool,
 }
 
-/// The run to store, and its records; `workers` threads look for duplicates in files.
+/// The run to store, and its records. So many threads look for duplicates.
 ///
 /// # Errors
 /// Two records share an id and the job's policy is to fail (65); too few records (66); to stop is
@@ -114,18 +115,19 @@ pub fn plan(
     job: &Job,
     prepared: &Prepared,
     occasion: Occasion<'_>,
-    workers: usize,
+    readers: Readers,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Plan> {
     let records = match (&prepared.input, &prepared.retry) {
-        (_, Some(retry)) => retried(prepared, retry, interrupt)?,
+        (_, Some(retry)) => retried(prepared, retry, readers.chunk_rows, interrupt)?,
         (Input::Parquet(input), None) => {
             let ids = Ids {
                 input,
                 prepared,
+                readers,
                 interrupt,
             };
-            let duplicates = ids.duplicates(workers)?;
+            let duplicates = ids.duplicates()?;
             check_duplicates(job, &duplicates, |first| input.locate(first))?;
             Records::Fixed {
                 shards: cut(input.rows(), prepared.shard_size, &duplicates),
@@ -144,7 +146,7 @@ pub fn plan(
             let projection = prepared.id_projection();
             input.scan(
                 projection,
-                CHUNK_ROWS,
+                readers.chunk_rows,
                 prepared.limit,
                 &mut |chunk, blocks| {
                     interrupt.check()?;
@@ -159,7 +161,7 @@ pub fn plan(
                     Ok(())
                 },
             )?;
-            let pool = threads(workers)?;
+            let pool = threads(readers.threads)?;
             let duplicates = pool.install(|| finder.finish())?;
             check_duplicates(job, &duplicates, |first| format!("row {first}"))?;
             if let Some(all) = all {
@@ -209,7 +211,12 @@ struct Found {
 }
 
 /// The records of a retry, in the order of the input. Those that it does not hold are left out.
-fn retried(prepared: &Prepared, retry: &Retry, interrupt: &Interrupt) -> anyhow::Result<Records> {
+fn retried(
+    prepared: &Prepared,
+    retry: &Retry,
+    chunk_rows: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Records> {
     let mut found: HashMap<String, Found> = HashMap::new();
     let mut look = |chunk: &Chunk, blocks: Option<&[u32]>| {
         interrupt.check()?;
@@ -239,7 +246,7 @@ fn retried(prepared: &Prepared, retry: &Retry, interrupt: &Interrupt) -> anyhow:
     match &prepared.input {
         Input::Parquet(input) => {
             let projection = prepared.id_projection().clone();
-            let mut reader = ChunkReader::new(input.clone(), projection, CHUNK_ROWS);
+            let mut reader = ChunkReader::new(input.clone(), projection, chunk_rows);
             while let Some(chunk) = reader.next(input.rows())? {
                 look(&chunk, None)?;
             }
@@ -251,7 +258,7 @@ fn retried(prepared: &Prepared, retry: &Retry, interrupt: &Interrupt) -> anyhow:
             })
         }
         Input::Postgres(input) => {
-            input.scan(prepared.id_projection(), CHUNK_ROWS, None, &mut look)?;
+            input.scan(prepared.id_projection(), chunk_rows, None, &mut look)?;
             let mut found: Vec<(String, Found)> = found.into_iter().collect();
             found.sort_unstable_by_key(|(_, found)| found.ordinal);
             let mut writer = LocatorWriter::new(prepared.shard_size);

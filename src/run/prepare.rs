@@ -62,6 +62,9 @@ pub struct Prepared {
     id_projection: Arc<Projection>,
 }
 
+/// About what a value takes, in bytes.
+const DECODED_VALUE: usize = 32;
+
 /// Number that changes when the meaning of predictions does, though nothing else in a fingerprint
 /// would.
 const FINGERPRINT_VERSION: u32 = 1;
@@ -290,10 +293,14 @@ impl Prepared {
         Ok((ids, kept, columns))
     }
 
+    /// About what a row takes while only its id and the filter's columns are read.
+    pub fn bytes_per_id_row(&self) -> u64 {
+        (self.id_projection.width().max(1) * DECODED_VALUE) as u64
+    }
+
     /// About what a row takes while it is read and encoded: decoded columns, what the feature's
     /// casts make of them, the encoded matrix.
     pub fn bytes_per_row(&self) -> u64 {
-        const DECODED_VALUE: usize = 32;
         let encoder = &self.bundle.encoder;
         let decoded = (self.projection.width() + encoder.features().len()) * DECODED_VALUE;
         (decoded + encoder.bytes_per_row()) as u64

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use super::Prepared;
 use super::input::Input;
+use super::memory::readers;
 use super::pipeline::Settings;
 use super::plan::{self, Occasion, Plan};
 use super::worker::{Orders, Worker};
@@ -100,7 +101,7 @@ pub fn rehearse(
         job,
         prepared,
         Occasion::default(),
-        settings.workers,
+        readers(job, prepared, Some(settings.workers), target.is_shared()),
         interrupt,
     )?;
     let shards = shards(job, prepared, &plan, target)?;

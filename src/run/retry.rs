@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
 use super::finalize::replaced_by;
 use super::identity::refuse_other_arithmetic;
-use super::memory::worker_threads;
+use super::memory::readers;
 use super::pipeline::Progress;
 use super::start::{Request, resume, tell_given_up};
 use super::tolerance::Tolerance;
@@ -217,12 +217,12 @@ fn find_or_plan(
         resume(ledger, child, request)?;
         return Ok(Some(child.clone()));
     }
-    let workers = worker_threads(request.workers.unwrap_or(job.workers));
+    let readers = readers(job, prepared, request.workers, ledger.is_shared());
     let plan = plan::plan(
         job,
         prepared,
         plan::Occasion::default(),
-        workers,
+        readers,
         &request.interrupt,
     )?;
     let known = RetriedRun {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::attempt::{Assignment, Attempted, Begun, carry_out};
 use super::identity::{Decision, decide};
-use super::memory::worker_threads;
+use super::memory::readers;
 use super::pipeline::Progress;
 use super::plan::Occasion;
 use super::spending::refuse_if_too_dear;
@@ -119,8 +119,8 @@ fn find_or_plan(
                     reason: rescore,
                     backfill: request.backfill,
                 };
-                let workers = worker_threads(request.workers.unwrap_or(job.workers));
-                let plan = plan::plan(job, prepared, occasion, workers, &request.interrupt)?;
+                let readers = readers(job, prepared, request.workers, ledger.is_shared());
+                let plan = plan::plan(job, prepared, occasion, readers, &request.interrupt)?;
                 let planning = plan.with_input(|input| ledger.plan_run(&plan.run, input, known))?;
                 match planning {
                     Planning::Planned { run_id, given_up } => {

@@ -219,7 +219,7 @@ struct Steps {
     shards_of_step: u64,
     steps: Vec<(Moment, Distribution)>,
     /// In which step each shard was completed.
-    step_of_shard: HashMap<u32, usize>,
+    step_of_shard: HashMap<u32, u16>,
 }
 
 impl Steps {
@@ -243,8 +243,8 @@ impl Steps {
             };
             self.steps.push((moment, Distribution::default()));
         }
-        self.step_of_shard
-            .insert(shard.shard_no, self.steps.len() - 1);
+        let step = self.steps.len() as u16 - 1;
+        self.step_of_shard.insert(shard.shard_no, step);
         if let Some((moment, _)) = self.steps.last_mut() {
             moment.seconds = shard.seconds;
             moment.records += shard.records;
@@ -254,7 +254,7 @@ impl Steps {
     /// Takes what was measured of a shard.
     fn measured(&mut self, shard_no: u32, stats: &ShardStats) {
         let step = self.step_of_shard.get(&shard_no);
-        if let Some((_, batches)) = step.and_then(|step| self.steps.get_mut(*step)) {
+        if let Some((_, batches)) = step.and_then(|step| self.steps.get_mut(usize::from(*step))) {
             batches.merge(&stats.batch_seconds);
         }
     }

@@ -127,6 +127,24 @@ fn strict_input_notices_a_byte_that_nothing_else_tells_of() {
     }
 }
 
+/// Workers take turns in one file, and none of them goes on in it without a look.
+#[test]
+fn strict_input_notices_such_a_byte_in_a_file_that_is_being_read() {
+    let results = Results::in_postgres();
+    put_so_many(&results, true, 600);
+    let job = fs::read_to_string(results.workspace.path("job.toml")).expect("the job");
+    let job = job.replace("workers = 1", "workers = 2");
+    results.workspace.write("job.toml", job);
+    let (started, mut barrier) = held(&results);
+    alter_in_secret(&results.workspace.path("input/a.parquet"));
+    barrier.execute("ROLLBACK");
+    started
+        .end()
+        .expect(65)
+        .says(&["input/a.parquet changed after the run was planned"]);
+    assert_eq!(results.value("SELECT count(*) FROM publications"), "0");
+}
+
 #[test]
 fn strict_input_lets_the_same_bytes_pass_whatever_became_of_the_file() {
     let results = Results::in_postgres();

@@ -22,6 +22,8 @@ mod check;
 mod command_line;
 /// The pages: links, commands, tables and queries.
 mod documentation;
+/// Ids that more than one record has.
+mod duplicates;
 /// What people and programs see of a run.
 mod faces;
 /// Faults of every kind: nothing lost, nothing twice, no bit changed.

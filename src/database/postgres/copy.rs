@@ -10,6 +10,9 @@ const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 /// Rows by whose size that of the others is guessed.
 const ROWS_OF_A_GUESS: usize = 64;
 
+/// Bytes of a guess, at most.
+const LARGEST_GUESS: usize = 16 << 20;
+
 /// The statement that takes rows of these columns.
 pub(super) fn statement(table: &str, columns: &[(&str, ColumnType)]) -> Result<String, Failure> {
     let columns = columns.iter();
@@ -68,7 +71,10 @@ impl<'a> Encoder<'a> {
         if self.rows == ROWS_OF_A_GUESS {
             let left = self.expected.saturating_sub(self.rows);
             let of_row = self.buffer.len() / ROWS_OF_A_GUESS;
-            self.buffer.reserve(left * (of_row + of_row / 8));
+            // The first rows may be unlike the others: what is asked for in vain is not missed.
+            let _ = self
+                .buffer
+                .try_reserve(left.saturating_mul(of_row + of_row / 8).min(LARGEST_GUESS));
         }
         self.rows += 1;
         self.buffer.extend_from_slice(&self.columns);

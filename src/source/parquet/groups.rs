@@ -5,8 +5,8 @@ use parquet::basic::CompressionCodec;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::schema::types::ColumnDescPtr;
 
-/// The row groups of a file.
-pub struct RowGroups {
+/// The row groups of a file, and where their values stand.
+pub struct Places {
     /// Rows of each.
     rows: Vec<u64>,
     /// Leaves of the schema.
@@ -20,14 +20,13 @@ pub struct RowGroups {
 pub struct ColumnChunk {
     data_page_offset: i64,
     dictionary_page_offset: Option<i64>,
-    compressed_bytes: i64,
-    values: i64,
+    compressed_bytes: u64,
+    values: u64,
     compression: CompressionCodec,
 }
 
-impl RowGroups {
-    /// Those of a footer; `None` if it is at odds with itself about its columns, or has a number of rows
-    /// below 0.
+impl Places {
+    /// Those of a footer; `None` if it is at odds with itself about its columns, or has a number below 0.
     pub fn of(metadata: &ParquetMetaData) -> Option<Self> {
         let leaves = metadata.file_metadata().schema_descr().num_columns();
         let groups = metadata.row_groups();
@@ -38,7 +37,9 @@ impl RowGroups {
                 return None;
             }
             rows.push(u64::try_from(group.num_rows()).ok()?);
-            chunks.extend(group.columns().iter().map(ColumnChunk::of));
+            for column in group.columns() {
+                chunks.push(ColumnChunk::of(column)?);
+            }
         }
         Some(Self {
             rows,
@@ -71,14 +72,14 @@ impl RowGroups {
 }
 
 impl ColumnChunk {
-    fn of(metadata: &ColumnChunkMetaData) -> Self {
-        Self {
+    fn of(metadata: &ColumnChunkMetaData) -> Option<Self> {
+        Some(Self {
             data_page_offset: metadata.data_page_offset(),
             dictionary_page_offset: metadata.dictionary_page_offset(),
-            compressed_bytes: metadata.compressed_size(),
-            values: metadata.num_values(),
+            compressed_bytes: u64::try_from(metadata.compressed_size()).ok()?,
+            values: u64::try_from(metadata.num_values()).ok()?,
             compression: metadata.compression_codec(),
-        }
+        })
     }
 
     /// As the decoder takes it.
@@ -89,24 +90,91 @@ impl ColumnChunk {
         ColumnChunkMetaData::builder(leaf)
             .set_data_page_offset(self.data_page_offset)
             .set_dictionary_page_offset(self.dictionary_page_offset)
-            .set_total_compressed_size(self.compressed_bytes)
-            .set_num_values(self.values)
+            .set_total_compressed_size(self.compressed_bytes.cast_signed())
+            .set_num_values(self.values.cast_signed())
             .set_compression_codec(self.compression)
             .build()
     }
 
     /// Bytes, as they are stored.
     pub fn compressed_bytes(&self) -> u64 {
-        u64::try_from(self.compressed_bytes).unwrap_or(0)
+        self.compressed_bytes
     }
 
     /// Values, those of lists among them.
     pub fn values(&self) -> u64 {
-        u64::try_from(self.values).unwrap_or(0)
+        self.values
     }
 
     /// Whether they stand in a dictionary.
     pub fn has_dictionary(&self) -> bool {
         self.dictionary_page_offset.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::file::metadata::{FileMetaData, RowGroupMetaData};
+    use parquet::schema::parser::parse_message_type;
+    use parquet::schema::types::SchemaDescriptor;
+
+    use super::*;
+
+    /// Two row groups of two leaves, whose column chunks begin at these places and have so many values.
+    fn footer(chunks: [[(i64, i64); 2]; 2]) -> ParquetMetaData {
+        let schema = "message m { required int64 a; repeated int64 b; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let schema = Arc::new(SchemaDescriptor::new(schema));
+        let groups = chunks.map(|chunks| {
+            let columns = chunks
+                .into_iter()
+                .zip(schema.columns())
+                .map(|((place, values), leaf)| {
+                    ColumnChunkMetaData::builder(leaf.clone())
+                        .set_data_page_offset(place)
+                        .set_num_values(values)
+                        .set_total_compressed_size(10)
+                        .set_compression_codec(CompressionCodec::ZSTD)
+                        .build()
+                        .unwrap()
+                })
+                .collect();
+            RowGroupMetaData::builder(schema.clone())
+                .set_num_rows(3)
+                .set_column_metadata(columns)
+                .build()
+                .unwrap()
+        });
+        let file = FileMetaData::new(1, 6, None, None, schema, None);
+        ParquetMetaData::new(file, groups.into())
+    }
+
+    #[test]
+    fn every_chunk_is_found_where_the_footer_has_it() {
+        let metadata = footer([[(4, 3), (14, 5)], [(24, 3), (34, 7)]]);
+        let places = Places::of(&metadata).unwrap();
+        assert_eq!(
+            (places.len(), places.rows(1), places.rows(2)),
+            (2, Some(3), None)
+        );
+        for (group, expected) in metadata.row_groups().iter().enumerate() {
+            for (leaf, expected) in expected.columns().iter().enumerate() {
+                let chunk = places.chunk(group, leaf).unwrap();
+                let descriptor = metadata.file_metadata().schema_descr().column(leaf);
+                assert_eq!(&chunk.metadata(descriptor).unwrap(), expected);
+            }
+        }
+        assert!(places.chunk(0, 2).is_none() && places.chunk(2, 0).is_none());
+        let values: Vec<u64> = places.chunks_of(1).map(ColumnChunk::values).collect();
+        assert_eq!(values, [5, 7]);
+        assert_eq!(places.chunks_of(2).count(), 0);
+    }
+
+    #[test]
+    fn numbers_below_zero_are_refused() {
+        let metadata = footer([[(4, 3), (14, 5)], [(24, 3), (34, -1)]]);
+        assert!(Places::of(&metadata).is_none());
     }
 }

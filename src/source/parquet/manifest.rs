@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::content::{Content, Stamp};
 use super::footer::{check_claims, check_columns};
-use super::groups::RowGroups;
+use super::groups::Places;
 use super::guarded;
 use super::headers::CheckedFile;
 use super::listing::list;
@@ -50,7 +50,7 @@ pub struct InputFile {
     pub rows: u64,
     /// What its footer says beside row groups.
     pub(super) header: ArrowReaderMetadata,
-    pub(super) groups: Arc<RowGroups>,
+    pub(super) groups: Arc<Places>,
     /// With `strict_input`, all its bytes.
     content: Option<Content>,
 }
@@ -259,16 +259,17 @@ pub(super) fn read_footer(
         check_columns(&metadata, end).map_err(ParquetError::General)?;
         let header = ParquetMetaData::new(metadata.file_metadata().clone(), Vec::new());
         let header = ArrowReaderMetadata::try_new(Arc::new(header), ArrowReaderOptions::new())?;
-        Ok((header, RowGroups::of(&metadata), rows(&metadata)))
+        Ok((header, Places::of(&metadata), rows(&metadata)))
     })?;
-    let (Some(groups), Some(rows)) = (groups, rows) else {
-        return Err(Failure::data(format!(
-            "{}: the footer contradicts itself about the number of rows",
-            path.display()
+    let contradicts = |about: &str| {
+        let shown = path.display();
+        Failure::data(format!(
+            "{shown}: the footer contradicts itself about {about}"
         ))
         .hint("the file is damaged; write or copy it again")
-        .into());
     };
+    let rows = rows.ok_or_else(|| contradicts("the number of rows"))?;
+    let groups = groups.ok_or_else(|| contradicts("the values of a row group"))?;
     Ok(InputFile {
         footer_sha256: sha256(&footer),
         path,
@@ -288,8 +289,11 @@ fn rows(metadata: &ParquetMetaData) -> Option<u64> {
     let mut rows = 0u64;
     for row_group in metadata.row_groups() {
         let contradicts = row_group.columns().iter().any(|column| {
-            let is_flat = column.column_descr().max_rep_level() == 0;
-            is_flat && column.num_values() != row_group.num_rows()
+            match column.column_descr().max_rep_level() {
+                0 => column.num_values() != row_group.num_rows(),
+                // An empty list is a value of its own, and so is one that is null.
+                _ => column.num_values() < row_group.num_rows(),
+            }
         });
         if contradicts {
             return None;

@@ -18,8 +18,9 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
 
+use super::deltas;
+use super::groups::Places;
 use super::headers::CheckedFile;
-use super::{deltas, groups};
 
 /// Bytes of one column's texts in a batch.
 const TEXT_BYTES: usize = 64 << 20;
@@ -80,7 +81,7 @@ pub struct Pages {
     pub file: Arc<CheckedFile>,
     /// What the footer says beside row groups.
     pub header: Arc<ParquetMetaData>,
-    pub groups: Arc<groups::RowGroups>,
+    pub groups: Arc<Places>,
     /// Those that are read.
     pub wanted: Range<usize>,
     pub texts: Arc<Texts>,
@@ -118,7 +119,7 @@ struct ColumnChunks {
     file: Arc<CheckedFile>,
     leaf: ColumnDescPtr,
     column: usize,
-    groups: Arc<groups::RowGroups>,
+    groups: Arc<Places>,
     wanted: Range<usize>,
     texts: Arc<Texts>,
 }
@@ -141,7 +142,7 @@ impl Iterator for ColumnChunks {
                     0 => None,
                     _ => usize::try_from(chunk.values())
                         .ok()
-                        .map(|items| items.div_ceil(rows.max(1))),
+                        .map(|items| items.div_ceil(rows.max(1)).max(1)),
                 },
                 column: self.leaf.clone(),
                 texts: self.texts.clone(),

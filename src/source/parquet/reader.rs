@@ -23,8 +23,8 @@ pub struct ChunkReader {
     /// Ordinal of the next row.
     position: u64,
     open: Option<OpenFile>,
-    /// The file that was opened last, and what it was like by then: it is the one of the manifest, whatever
-    /// its name leads to by now.
+    /// The file that was opened last, and what it was like by then. As long as that has not changed in any
+    /// way, its footer need not be read and compared again.
     file: Option<(usize, Arc<CheckedFile>, Stamp)>,
 }
 
@@ -132,12 +132,17 @@ impl ChunkReader {
 
     /// Opens the file with `index` at `position`.
     fn open_at(&mut self, index: usize) -> anyhow::Result<OpenFile> {
+        let file = &self.input.files()[index];
+        let is_same = |handle: &CheckedFile, stamp: Stamp| -> anyhow::Result<bool> {
+            Ok(Stamp::of(handle.file(), &file.path)? == stamp)
+        };
         let (handle, stamp) = match &self.file {
-            Some((last, handle, stamp)) if *last == index => (handle.clone(), *stamp),
+            Some((last, handle, stamp)) if *last == index && is_same(handle, *stamp)? => {
+                (handle.clone(), *stamp)
+            }
             _ => self.input.open_unchanged(index)?,
         };
         self.file = Some((index, handle.clone(), stamp));
-        let file = &self.input.files()[index];
         let row = self.position - file.first_ordinal;
         let columns = Columns::of(&self.projection, file);
         let wanted = Wanted::From(row);
