@@ -66,8 +66,12 @@ impl Places {
 
     /// A leaf's values in each of them.
     pub fn chunks_of(&self, leaf: usize) -> impl Iterator<Item = &ColumnChunk> {
-        let first = self.chunks.get(leaf..).unwrap_or_default();
-        first.iter().step_by(self.leaves.max(1))
+        let is_there = leaf < self.leaves;
+        let chunks = self.chunks.get(leaf..).filter(|_| is_there);
+        chunks
+            .unwrap_or_default()
+            .iter()
+            .step_by(self.leaves.max(1))
     }
 }
 
