@@ -149,6 +149,8 @@ fn look_at_reference(bundle: &Bundle, section: &mut Section<'_>) -> bool {
 
 /// What a run would have in memory, in bytes.
 pub(super) struct Need {
+    /// Whatever the settings are.
+    pub(super) anyway: u64,
     pub(super) weights: u64,
     pub(super) workers: u64,
     /// Of each worker: the rows that it reads, and a batch on its way through the network.
@@ -171,7 +173,8 @@ impl Need {
         let number = size_of::<f32>() as u64;
         let shards = settings.workers + settings.room + settings.committers.max(1);
         Some(Self {
-            weights: network.parameters() * number,
+            anyway: memory::taken_anyway(is_shared),
+            weights: memory::weight_bytes(prepared),
             workers: settings.workers as u64,
             worker: settings.chunk_rows as u64 * prepared.bytes_per_row()
                 + network.activations(prepared.capacity) * number,
@@ -180,7 +183,7 @@ impl Need {
     }
 
     pub(super) fn total(&self) -> u64 {
-        self.weights + self.workers * self.worker + self.results
+        self.anyway + self.weights + self.workers * self.worker + self.results
     }
 }
 
@@ -193,8 +196,9 @@ pub(super) fn look_at_memory(request: &Request<'_>, looked: &Looked, list: &mut 
     };
     let allowed = request.job.max_memory_bytes;
     let finding = format!(
-        "about {}: weights {}, {} of {}, results {}; max_memory is {}",
+        "about {}: program {}, weights {}, {} of {}, results {}; max_memory is {}",
         ByteSize(need.total()),
+        ByteSize(need.anyway),
         ByteSize(need.weights),
         count(need.workers, "worker"),
         ByteSize(need.worker),

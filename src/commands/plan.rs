@@ -92,7 +92,7 @@ fn describe(job: &Job, estimate: &Estimate) -> String {
             match peak > estimate.max_memory_bytes {
                 false => format!("{} at its peak ([run] max_memory {most})", ByteSize(peak)),
                 true => format!(
-                    "{} at its peak, MORE than [run] max_memory {most}: a greater one, or fewer workers",
+                    "{} at its peak, MORE than [run] max_memory {most}",
                     ByteSize(peak)
                 ),
             },

@@ -64,8 +64,15 @@ fn push(options: &PushOptions, invocation: &Invocation<'_>) -> anyhow::Result<u8
                 invocation.interrupt.check()?;
                 pushing.add(record.record_id, record.payload)
             },
-        )?;
-        pushing.flush()?;
+        )
+        .and_then(|()| pushing.flush())
+        .map_err(|error| match pushing.changed {
+            0 => error,
+            queued => error.context(format!(
+                "{} of the file's records were queued before this",
+                grouped(queued)
+            )),
+        })?;
         Ok((pushing.read, pushing.changed))
     })?;
     let json = json!({ "job": job.name, "read": read, "queued": changed });

@@ -355,7 +355,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Blocks grow smaller towards the end, so that workers finish together.
     fn block(&self) -> usize {
-        let share = self.claimable as usize / (self.settings.workers * 2);
+        let share = self.claimable as usize / (self.settings.workers * 4);
         share.clamp(1, LARGEST_BLOCK)
     }
 

@@ -5,11 +5,13 @@
 //! reads half as many rows at a time, down to a floor, and below it uses half as many workers. Nothing
 //! that a prediction depends on changes with it.
 
+use bytesize::ByteSize;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::{Prepared, Settings};
+use crate::database::sqlite::CACHE_BYTES;
 use crate::job::Job;
 use crate::ledger::{Attempt, Ledger, Run};
 use crate::report::resources::host_name;
@@ -19,6 +21,9 @@ const CHUNK_ROWS: u64 = 4096;
 
 /// And at least, however small `max_memory` is.
 const SMALLEST_CHUNK_ROWS: u64 = 256;
+
+/// What the program takes beside what it reads: its code, connections, decoders.
+const PROGRAM_BYTES: u64 = 32 << 20;
 
 /// Threads that commit to one database: more wait for each other.
 const MOST_COMMITTERS: usize = 2;
@@ -45,10 +50,10 @@ pub struct Readers {
 /// `max_memory` as [`settings`] are.
 pub fn readers(job: &Job, prepared: &Prepared, workers: Option<usize>, is_shared: bool) -> Readers {
     let room = Room::of(job, prepared, prepared.shard_size, workers, is_shared);
-    let of_row = prepared.bytes_per_id_row();
+    let left = left(job, prepared, is_shared);
     Readers {
         threads: room.workers,
-        chunk_rows: chunk_rows(job, room.workers, of_row),
+        chunk_rows: chunk_rows(left, room.workers, prepared.bytes_per_id_row()),
     }
 }
 
@@ -72,7 +77,7 @@ impl Room {
     ) -> Self {
         let wanted = worker_threads(workers.unwrap_or(job.workers));
         let finished_shard = records * prepared.bytes_per_output();
-        let shards = (job.max_memory_bytes / 2 / finished_shard.max(1)) as usize;
+        let shards = (left(job, prepared, is_shared) / 2 / finished_shard.max(1)) as usize;
         // One connection is for everything else.
         let committers = match is_shared {
             true => MOST_COMMITTERS.min(job.sink.connections - 1),
@@ -93,12 +98,29 @@ impl Room {
     }
 }
 
-fn chunk_rows(job: &Job, workers: usize, bytes_per_row: u64) -> usize {
-    let rows = job.max_memory_bytes / 4 / workers as u64 / bytes_per_row;
+fn chunk_rows(left: u64, workers: usize, bytes_per_row: u64) -> usize {
+    let rows = left / 4 / workers as u64 / bytes_per_row;
     rows.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize
 }
 
-/// Worker threads, chunk size and the room for finished shards, within `max_memory`: at most a
+/// What a run takes whatever its settings are: the program, and the page cache of an SQLite file.
+pub fn taken_anyway(is_shared: bool) -> u64 {
+    let cache = if is_shared { 0 } else { CACHE_BYTES };
+    PROGRAM_BYTES + cache
+}
+
+/// Bytes of the model's weights, which all workers share.
+pub fn weight_bytes(prepared: &Prepared) -> u64 {
+    prepared.bundle.network.parameters() * size_of::<f32>() as u64
+}
+
+/// What `max_memory` leaves beside that and the weights.
+fn left(job: &Job, prepared: &Prepared, is_shared: bool) -> u64 {
+    let taken = taken_anyway(is_shared) + weight_bytes(prepared);
+    job.max_memory_bytes.saturating_sub(taken)
+}
+
+/// Worker threads, chunk size and the room for finished shards, within what `max_memory` leaves: at most a
 /// quarter of it for chunks and half of it for finished shards. The run has `records` records, and
 /// `is_shared` says whether the ledger takes several writers.
 pub fn settings(
@@ -110,7 +132,14 @@ pub fn settings(
 ) -> Settings {
     let records = prepared.shard_size.min(records);
     let room = Room::of(job, prepared, records, workers, is_shared);
-    if room.workers < room.wanted {
+    let left = left(job, prepared, is_shared);
+    if left == 0 {
+        tracing::warn!(
+            "[run] max_memory, {}, can not be kept: program, weights and the ledger's cache alone take {}",
+            ByteSize(job.max_memory_bytes),
+            ByteSize(taken_anyway(is_shared) + weight_bytes(prepared))
+        );
+    } else if room.workers < room.wanted {
         tracing::warn!(
             workers = room.workers,
             wanted = room.wanted,
@@ -121,7 +150,7 @@ pub fn settings(
         workers: room.workers,
         committers: room.committers,
         room: room.waiting,
-        chunk_rows: chunk_rows(job, room.workers, prepared.bytes_per_row()),
+        chunk_rows: chunk_rows(left, room.workers, prepared.bytes_per_row()),
         grace: job.grace,
         shard_timeout: job.shard_timeout,
     }

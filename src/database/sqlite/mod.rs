@@ -54,8 +54,11 @@ pub struct SqliteConnection {
 /// Older versions can lose commits in WAL mode (fixed in 3.51.3).
 const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// Page cache, in KiB (that is what the sign says): ids come in any order, so a shard's rows go to
-/// pages all over the table. All of it is taken once the table is as large.
+/// Page cache, in bytes: ids come in any order, so a shard's rows go to pages all over the table. All of it
+/// is taken once the table is as large.
+pub const CACHE_BYTES: u64 = 32 << 20;
+
+/// The same as SQLite takes it: the sign says that it is KiB.
 const CACHE_SIZE: &str = "-32768";
 
 /// Pages of the write-ahead log after which it is folded into the file: a page that several shards

@@ -160,9 +160,9 @@ enum Form {
 impl Form {
     fn of(stored: &DataType) -> Option<Self> {
         match stored {
-            DataType::List(items) | DataType::LargeList(items) => {
-                Item::of(items.data_type()).map(Form::List)
-            }
+            DataType::List(items)
+            | DataType::LargeList(items)
+            | DataType::FixedSizeList(items, _) => Item::of(items.data_type()).map(Form::List),
             stored => Item::of(stored).map(Form::One),
         }
     }

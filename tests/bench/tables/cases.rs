@@ -20,6 +20,8 @@ pub enum Kind {
     Wide,
     /// 29 columns of f64, in row groups of a million rows
     Groups,
+    /// 29 columns of f64, and ids in no order
+    Unsorted,
     /// 29 columns of f64 in a table of Postgres
     Source,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Kind {
             Self::Categories => "categories",
             Self::Wide => "wide",
             Self::Groups => "groups",
+            Self::Unsorted => "unsorted",
             Self::Source => "source",
         })
     }
@@ -43,6 +46,7 @@ impl Kind {
             categories: 0,
             unused: 0,
             rows_of_a_group: 131_072,
+            ids_ascend: true,
         };
         match self {
             Self::Numeric | Self::Source => plain,
@@ -59,6 +63,10 @@ impl Kind {
             },
             Self::Groups => Shape {
                 rows_of_a_group: 1 << 20,
+                ..plain
+            },
+            Self::Unsorted => Shape {
+                ids_ascend: false,
                 ..plain
             },
         }

@@ -28,6 +28,8 @@ pub struct Shape {
     /// Of f64, which no model reads.
     pub unused: usize,
     pub rows_of_a_group: usize,
+    /// Else they are numbers of up to 19 digits in no order.
+    pub ids_ascend: bool,
 }
 
 impl Shape {
@@ -71,7 +73,7 @@ fn names() -> Vec<String> {
         .collect()
 }
 
-/// Writes records with ids in ascending order, unless there is such a file.
+/// Writes records, unless there is such a file.
 pub fn write_records(path: &Path, records: u64, shape: &Shape) {
     if path.exists() {
         return;
@@ -86,7 +88,14 @@ pub fn write_records(path: &Path, records: u64, shape: &Shape) {
     let mut writer = None;
     for first in (0..records).step_by(ROWS_OF_A_BATCH as usize) {
         let rows = ROWS_OF_A_BATCH.min(records - first);
-        let ids = Int64Array::from_iter_values((first..first + rows).map(|id| id as i64));
+        // To multiply by an odd number gives no number twice.
+        let factor = if shape.ids_ascend {
+            1
+        } else {
+            0x9E37_79B9_7F4A_7C15
+        };
+        let ids = (first..first + rows).map(|id| id.wrapping_mul(factor).cast_signed());
+        let ids = Int64Array::from_iter_values(ids);
         let mut columns: Vec<(String, ArrayRef)> = vec![("id".into(), Arc::new(ids))];
         let mut add = |name: String| {
             let values = Float64Array::from_iter_values((0..rows).map(|_| numbers.measurement()));

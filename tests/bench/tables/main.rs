@@ -30,7 +30,7 @@ struct Options {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "numeric,categories,wide,groups,source"
+        default_value = "numeric,categories,wide,groups,unsorted,source"
     )]
     cases: Vec<Kind>,
     /// Numbers of records, each case with each of them

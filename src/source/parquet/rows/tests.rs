@@ -122,6 +122,9 @@ fn lists_become_arrays() {
     // As some writers have them.
     let large = DataType::LargeList(Arc::new(Field::new_list_field(DataType::Int64, true)));
     assert_eq!(cells(cast(&stock(), &large).unwrap()), expected);
+    let pairs = DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Int64, true)), 2);
+    let pair = cast(&stock().slice(0, 1), &pairs).unwrap();
+    assert_eq!(cells(pair), expected[..1]);
     let mut texts = ListBuilder::new(StringBuilder::new());
     texts.append_value([Some("a\"b"), Some("")]);
     assert_eq!(cells(Arc::new(texts.finish())), ["[\"a\\\"b\",\"\"]"]);
