@@ -46,10 +46,10 @@ fn an_allocation_that_fails_ends_the_process_and_the_next_start_reads_half_and_s
     );
     Ended::of(&mut run(&results, &[])).expect(0).says(&[
         "the process before this one vanished, perhaps for want of memory",
-        "reading 2048 rows at a time, after 4096",
+        "reading 4096 rows at a time, after 8192",
     ]);
     let rows = "SELECT chunk_rows FROM run_attempts ORDER BY attempt_id";
-    assert_eq!(results.query(rows).concat(), ["4096", "2048"]);
+    assert_eq!(results.query(rows).concat(), ["8192", "4096"]);
     results.verify();
 }
 
@@ -76,12 +76,12 @@ fn a_process_that_the_system_kills_is_followed_by_smaller_ones_until_one_ends_in
             );
         };
         kill(&[]);
-        kill(&[2048]);
+        kill(&[4096]);
         if results.postgres().is_some() {
             // What the killed ones held lapses last, after all others are done.
             Ended::of(&mut run(&results, &[]))
                 .expect(0)
-                .says(&["reading 1024 rows"]);
+                .says(&["reading 2048 rows"]);
             results.verify();
             continue;
         }
@@ -89,7 +89,7 @@ fn a_process_that_the_system_kills_is_followed_by_smaller_ones_until_one_ends_in
         let mut gives_up = run(&results, &["--set", "run.shard_timeout=1s"]);
         gives_up.env("LAMPLIGHTER_FAULT", format!("hang:{LAST_RECORD}"));
         let ended = Ended::of(&mut gives_up).expect(75);
-        assert!(rows_of(&ended, 1024), "{}", ended.stderr);
+        assert!(rows_of(&ended, 2048), "{}", ended.stderr);
         let ended = Ended::of(&mut run(&results, &[])).expect(0);
         assert!(!ended.stderr.contains("rows at a time"), "{}", ended.stderr);
         results.verify();

@@ -56,7 +56,7 @@ impl Categories {
         for (name, count) in &other.others {
             *counts.entry(name.clone()).or_default() += count;
         }
-        let (others, cut) = most_frequent(counts, 1);
+        let (others, cut) = most_frequent(counts.into_iter().collect(), 1);
         self.others = others;
         self.others_error += other.others_error + cut;
     }
@@ -150,18 +150,25 @@ impl CategoryCounter {
     pub fn finish(self) -> Categories {
         let mut bins = vec![0; self.known.count_of_bins];
         let mut rest = self.unknown;
-        let mut names = self.names;
+        // By reference: of a shard's thousands of rare names few are kept.
+        let mut names: Vec<(&str, u64)> = Vec::new();
         for (code, &count) in self.codes.iter().skip(1).enumerate() {
             match self.known.bins.get(code).copied().flatten() {
                 Some(bin) => bins[bin] += count,
                 None if count > 0 => {
                     rest += count;
-                    names.insert(self.known.names[code].clone(), count);
+                    names.push((&self.known.names[code], count));
                 }
                 None => {}
             }
         }
+        let unknown = self.names.iter();
+        names.extend(unknown.map(|(name, count)| (name.as_str(), *count)));
         let (others, cut) = most_frequent(names, FEWEST);
+        let others = others
+            .into_iter()
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect();
         Categories {
             bins,
             rest,
@@ -173,12 +180,12 @@ impl CategoryCounter {
 
 /// The most frequent names, with those of fewer than `fewest` records left out, and the count of the most
 /// frequent one that is left out.
-fn most_frequent(counts: HashMap<String, u64>, fewest: u64) -> (Vec<(String, u64)>, u64) {
-    let mut names: Vec<(String, u64)> = counts.into_iter().collect();
+fn most_frequent<Name: Ord>(mut names: Vec<(Name, u64)>, fewest: u64) -> (Vec<(Name, u64)>, u64) {
+    let rare = names.iter().map(|(_, count)| *count);
+    let most_of_rare = rare.filter(|count| *count < fewest).max().unwrap_or(0);
+    names.retain(|(_, count)| *count >= fewest);
     names.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-    let frequent = names.iter().take_while(|(_, count)| *count >= fewest);
-    let kept = frequent.take(KEPT).count();
-    let cut = names.get(kept).map_or(0, |(_, count)| *count);
-    names.truncate(kept);
+    let cut = names.get(KEPT).map_or(most_of_rare, |(_, count)| *count);
+    names.truncate(KEPT);
     (names, cut)
 }
