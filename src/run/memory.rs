@@ -16,8 +16,7 @@ use crate::job::Job;
 use crate::ledger::{Attempt, Ledger, Run};
 use crate::report::resources::host_name;
 
-/// Rows that a worker reads at a time, at most. With each chunk a large dictionary of categories comes anew:
-/// with half as many rows, 20 of 10,000 categories take half as much time again.
+/// Rows that a worker reads at a time, at most.
 const CHUNK_ROWS: u64 = 8192;
 
 /// And at least, however small `max_memory` is.
@@ -51,15 +50,16 @@ pub struct Readers {
 /// `max_memory` as [`settings`] are.
 pub fn readers(job: &Job, prepared: &Prepared, workers: Option<usize>, is_shared: bool) -> Readers {
     let room = Room::of(job, prepared, prepared.shard_size, workers, is_shared);
-    let left = left(job, prepared, is_shared);
     Readers {
         threads: room.workers,
-        chunk_rows: chunk_rows(left, room.workers, prepared.bytes_per_id_row()),
+        chunk_rows: room.chunk_rows(prepared.bytes_per_id_row()),
     }
 }
 
 /// What fits into memory.
 struct Room {
+    /// Bytes that `max_memory` leaves beside what is taken anyway and the weights.
+    left: u64,
     wanted: usize,
     workers: usize,
     committers: usize,
@@ -78,7 +78,9 @@ impl Room {
     ) -> Self {
         let wanted = worker_threads(workers.unwrap_or(job.workers));
         let finished_shard = records * prepared.bytes_per_output();
-        let shards = (left(job, prepared, is_shared) / 2 / finished_shard.max(1)) as usize;
+        let taken = taken_anyway(is_shared) + weight_bytes(prepared);
+        let left = job.max_memory_bytes.saturating_sub(taken);
+        let shards = (left / 2 / finished_shard.max(1)) as usize;
         // One connection is for everything else.
         let committers = match is_shared {
             true => MOST_COMMITTERS.min(job.sink.connections - 1),
@@ -91,17 +93,18 @@ impl Room {
             .saturating_sub(workers + committing)
             .clamp(1, workers);
         Self {
+            left,
             wanted,
             workers,
             committers,
             waiting,
         }
     }
-}
 
-fn chunk_rows(left: u64, workers: usize, bytes_per_row: u64) -> usize {
-    let rows = left / 4 / workers as u64 / bytes_per_row;
-    rows.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize
+    fn chunk_rows(&self, bytes_per_row: u64) -> usize {
+        let rows = self.left / 4 / self.workers as u64 / bytes_per_row;
+        rows.clamp(SMALLEST_CHUNK_ROWS, CHUNK_ROWS) as usize
+    }
 }
 
 /// What a run takes whatever its settings are: the program, and the page cache of an SQLite file.
@@ -113,12 +116,6 @@ pub fn taken_anyway(is_shared: bool) -> u64 {
 /// Bytes of the model's weights, which all workers share.
 pub fn weight_bytes(prepared: &Prepared) -> u64 {
     prepared.bundle.network.parameters() * size_of::<f32>() as u64
-}
-
-/// What `max_memory` leaves beside that and the weights.
-fn left(job: &Job, prepared: &Prepared, is_shared: bool) -> u64 {
-    let taken = taken_anyway(is_shared) + weight_bytes(prepared);
-    job.max_memory_bytes.saturating_sub(taken)
 }
 
 /// Worker threads, chunk size and the room for finished shards, within what `max_memory` leaves: at most a
@@ -133,8 +130,7 @@ pub fn settings(
 ) -> Settings {
     let records = prepared.shard_size.min(records);
     let room = Room::of(job, prepared, records, workers, is_shared);
-    let left = left(job, prepared, is_shared);
-    if left == 0 {
+    if room.left == 0 {
         tracing::warn!(
             "[run] max_memory, {}, can not be kept: program, weights and the ledger's cache alone take {}",
             ByteSize(job.max_memory_bytes),
@@ -151,7 +147,7 @@ pub fn settings(
         workers: room.workers,
         committers: room.committers,
         room: room.waiting,
-        chunk_rows: chunk_rows(left, room.workers, prepared.bytes_per_row()),
+        chunk_rows: room.chunk_rows(prepared.bytes_per_row()),
         grace: job.grace,
         shard_timeout: job.shard_timeout,
     }

@@ -106,7 +106,7 @@ pub struct Occasion<'a> {
     pub backfill: bool,
 }
 
-/// The run to store, and its records. So many threads look for duplicates.
+/// The run to store, and its records. `readers` says how its ids are read.
 ///
 /// # Errors
 /// Two records share an id and the job's policy is to fail (65); too few records (66); to stop is

@@ -58,9 +58,6 @@ const OLDEST_SAFE_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// is taken once the table is as large.
 pub const CACHE_BYTES: u64 = 32 << 20;
 
-/// The same as SQLite takes it: the sign says that it is KiB.
-const CACHE_SIZE: &str = "-32768";
-
 /// Pages of the write-ahead log after which it is folded into the file: a page that several shards
 /// write to is folded once.
 const WAL_PAGES: &str = "8000";
@@ -99,7 +96,8 @@ impl SqliteConnection {
             Mode::ReadWrite(_) => options
                 .create_if_missing(true)
                 .synchronous(SqliteSynchronous::Full)
-                .pragma("cache_size", CACHE_SIZE)
+                // The sign says that it is KiB.
+                .pragma("cache_size", format!("-{}", CACHE_BYTES >> 10))
                 .pragma("wal_autocheckpoint", WAL_PAGES),
             // A connection that may not write at all would leave the write-ahead log's files behind.
             Mode::ReadOnly => options.pragma("query_only", "ON"),
